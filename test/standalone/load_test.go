@@ -47,7 +47,7 @@ func TestManyCallsQueueForFewSlots(t *testing.T) {
 func TestConcurrentCallsShareANodeContainer(t *testing.T) {
 	const calls = 5
 	// There is memory for one container only.
-	s := harness.Start(t, harness.Options{Flags: []string{"--max-concurrency", "10", "--memory", "256"}})
+	s := harness.Start(t, harness.Options{Flags: []string{"--max-concurrency", "10", "--memory", "256", "--max-memory", "256"}})
 	recorder := harness.NewRecorder(t)
 	guest := s.Guest()
 	guest.PutAction(t, "shared", harness.NodeCalling(instance+`async function main({n}) {

@@ -62,6 +62,10 @@ func TestStart(t *testing.T) {
 		require.Contains(t, r.Field("response.result.error").String(), "nodejs:", "the result names the runtime that is missing")
 	})
 
+	t.Run("less_memory_than_an_action_may_have", func(t *testing.T) {
+		refusesToStart(t, harness.Options{Ephemeral: true, Flags: []string{"--memory", "256"}}, "--memory", "--max-memory")
+	})
+
 	t.Run("unknown_flag", func(t *testing.T) {
 		refusesToStart(t, harness.Options{Ephemeral: true, Flags: []string{"--no-such-flag"}}, "--no-such-flag")
 	})

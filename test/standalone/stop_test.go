@@ -71,7 +71,7 @@ func TestGracefulStop(t *testing.T) {
 	})
 
 	t.Run("queued_activations_are_kept", func(t *testing.T) {
-		s, recorder := harness.Start(t, harness.Options{Flags: []string{"--memory", "256"}}), harness.NewRecorder(t)
+		s, recorder := harness.Start(t, harness.Options{Flags: []string{"--memory", "256", "--max-memory", "256"}}), harness.NewRecorder(t)
 		guest := s.Guest()
 		guest.PutAction(t, "gated", gated(recorder))
 		var ids []string
