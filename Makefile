@@ -10,7 +10,7 @@ STATICCHECK ?= honnef.co/go/tools/cmd/staticcheck@v0.8.2
 VERSION    := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 # The commit's time, not the clock's, so that the same sources give the same binary.
 BUILD_TIME := $(shell git log -1 --format=%cI 2>/dev/null || echo unknown)
-LDFLAGS    := -s -w -X main.version=$(VERSION) -X main.buildTime=$(BUILD_TIME)
+LDFLAGS    := -s -w -X main.version=$(VERSION) -X main.built=$(BUILD_TIME)
 
 GOWHISK    := $(CURDIR)/bin/gowhisk
 # The suites that start real servers; they have targets of their own.
