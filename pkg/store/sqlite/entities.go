@@ -1,0 +1,205 @@
+package sqlite
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+
+	"github.com/gowhisk/gowhisk/pkg/entity"
+	"github.com/gowhisk/gowhisk/pkg/store"
+)
+
+// Entities returns the store of actions, packages, triggers and rules.
+func (db *DB) Entities() store.EntityStore { return &entities{db: db} }
+
+type entities struct{ db *DB }
+
+func (s *entities) Entity(ctx context.Context, id entity.DocID) (found entity.Entity, err error) {
+	var revision int64
+	var document []byte
+	err = s.db.look(ctx, `SELECT seq, document FROM entities WHERE id = ?`, func(r *Row) error {
+		revision, document = r.Int64(0), r.Bytes(1)
+		return nil
+	}, string(id))
+	if err != nil {
+		return nil, err
+	}
+	if revision == 0 {
+		return nil, store.ErrNotFound
+	}
+	e, err := entity.ParseDocument(document)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", id, err)
+	}
+	e.Head().Revision = formatRevision(revision)
+	return e, nil
+}
+
+// A revision is the row's seq; nobody else looks into it.
+func formatRevision(seq int64) string { return strconv.FormatInt(seq, 10) }
+
+// parseRevision returns 0, which no row has, for what is not a revision of this
+// store.
+func parseRevision(s string) int64 {
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// nextRevision returns a number that was never a revision in this file.
+func nextRevision(tx *Tx) (n int64, err error) {
+	if _, err := tx.Exec(`UPDATE sequences SET value = value + 1 WHERE name = 'revision'`); err != nil {
+		return 0, err
+	}
+	err = tx.Query(`SELECT value FROM sequences WHERE name = 'revision'`, func(r *Row) error { n = r.Int64(0); return nil })
+	return n, err
+}
+
+func (s *entities) Put(ctx context.Context, e entity.Entity) error {
+	row := newEntityRow(e)
+	err := s.db.Write(ctx, row.put)
+	if err != nil {
+		return fmt.Errorf("put %s: %w", row.id, err)
+	}
+	e.Head().Revision = formatRevision(row.seq)
+	return nil
+}
+
+// entityRow is an entity encoded, ready to be written.
+type entityRow struct {
+	id, kind, namespace, path string
+	updated, public           int64
+	summary, document         []byte
+	code                      *code // nil keeps what is stored
+	replaces                  int64 // 0 to create
+	mustCreate                bool
+	seq                       int64 // set by put
+}
+
+func newEntityRow(e entity.Entity) *entityRow {
+	h := e.Head()
+	row := &entityRow{
+		id: string(h.ID()), kind: string(e.Type()), namespace: h.Namespace.Namespace(), path: string(h.Namespace), updated: h.Updated,
+		summary: e.AppendSummary(nil), document: entity.AppendDocument(nil, e),
+		replaces: parseRevision(h.Revision), mustCreate: h.Revision == "",
+	}
+	switch e := e.(type) {
+	case *entity.Package:
+		row.public = boolean(e.Publish && e.Binding == nil)
+	case *entity.Action:
+		if e.Exec.Code != nil {
+			row.code = encodeCode(*e.Exec.Code)
+		}
+	}
+	if e.Type() != entity.TypeAction {
+		row.code = &code{} // what an action of this name may have left
+	}
+	return row
+}
+
+func (row *entityRow) put(tx *Tx) error {
+	var current, attachment int64
+	err := tx.Query(`SELECT seq, attachment FROM entities WHERE id = ?`, func(r *Row) error {
+		current, attachment = r.Int64(0), r.Int64(1)
+		return nil
+	}, row.id)
+	if err != nil {
+		return err
+	}
+	if row.mustCreate != (current == 0) || !row.mustCreate && current != row.replaces {
+		return store.ErrConflict
+	}
+	if row.seq, err = nextRevision(tx); err != nil {
+		return err
+	}
+	if current == 0 {
+		_, err = tx.Exec(`INSERT INTO entities (seq, id, type, namespace, path, updated, public, summary, document) VALUES (?,?,?,?,?,?,?,?,?)`,
+			row.seq, row.id, row.kind, row.namespace, row.path, row.updated, row.public, row.summary, row.document)
+	} else {
+		_, err = tx.Exec(`UPDATE entities SET seq = ?, type = ?, namespace = ?, path = ?, updated = ?, public = ?, summary = ?, document = ? WHERE id = ?`,
+			row.seq, row.kind, row.namespace, row.path, row.updated, row.public, row.summary, row.document, row.id)
+	}
+	if err != nil || row.code == nil {
+		return err
+	}
+	return row.code.write(tx, row.id, row.seq, attachment)
+}
+
+func (s *entities) Delete(ctx context.Context, e entity.Entity) error {
+	id, revision := string(e.Head().ID()), parseRevision(e.Head().Revision)
+	err := s.db.Write(ctx, func(tx *Tx) error {
+		var current, attachment int64
+		err := tx.Query(`SELECT seq, attachment FROM entities WHERE id = ?`, func(r *Row) error {
+			current, attachment = r.Int64(0), r.Int64(1)
+			return nil
+		}, id)
+		switch {
+		case err != nil:
+			return err
+		case current == 0:
+			return store.ErrNotFound
+		case current != revision:
+			return store.ErrConflict
+		}
+		if err := deleteAttachment(tx, attachment); err != nil {
+			return err
+		}
+		_, err = tx.Exec(`DELETE FROM entities WHERE seq = ?`, current)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("delete %s: %w", id, err)
+	}
+	return nil
+}
+
+// The selections of lists. Each is a range of one index, and the index alone
+// yields the keys of a page, so what is skipped is not read.
+const (
+	ofNamespace = `FROM entities WHERE type = ? AND namespace = ?`
+	ofPackage   = `FROM entities WHERE type = ? AND path = ? AND path <> namespace`
+	ofPublic    = `FROM entities WHERE type = ? AND namespace = ? AND public = 1`
+
+	entityPage = `SELECT e.summary FROM (SELECT seq %s ORDER BY updated DESC, seq DESC LIMIT ? OFFSET ?) k
+		CROSS JOIN entities e ON e.seq = k.seq ORDER BY e.updated DESC, e.seq DESC`
+)
+
+var (
+	listNamespace = fmt.Sprintf(entityPage, ofNamespace)
+	listPackage   = fmt.Sprintf(entityPage, ofPackage)
+	listPublic    = fmt.Sprintf(entityPage, ofPublic)
+)
+
+// queriesFor returns the list and the count of q. A namespace's index holds the
+// packaged actions too.
+func queriesFor(q store.EntityQuery) (list, count string) {
+	switch {
+	case q.PublicOnly:
+		return listPublic, `SELECT count(*) ` + ofPublic
+	case q.Path.Package() != "":
+		return listPackage, `SELECT count(*) ` + ofPackage
+	}
+	return listNamespace, `SELECT count(*) ` + ofNamespace
+}
+
+func (s *entities) List(ctx context.Context, q store.EntityQuery) ([]json.RawMessage, error) {
+	query, _ := queriesFor(q)
+	list := make([]json.RawMessage, 0, min(q.Limit, 200))
+	err := s.db.scan(ctx, query, func(r *Row) error {
+		list = append(list, r.Bytes(0))
+		return nil
+	}, string(q.Type), string(q.Path), sqlLimit(q.Limit), q.Skip)
+	if err != nil {
+		return nil, err
+	}
+	return list, nil
+}
+
+func (s *entities) Count(ctx context.Context, q store.EntityQuery) (n int, err error) {
+	_, query := queriesFor(q)
+	err = s.db.scan(ctx, query, func(r *Row) error { n = int(r.Int64(0)); return nil }, string(q.Type), string(q.Path))
+	return n, err
+}
