@@ -132,13 +132,8 @@ func (a *API) updatedAction(old *entity.Action, req *actionRequest) (*entity.Act
 	if req.exec != nil {
 		exec = *req.exec
 	}
-	for _, kind := range []string{old.Exec.Kind, exec.Kind} {
-		if kind == old.Exec.Kind && req.exec != nil && kind != exec.Kind {
-			continue // moving away from a deprecated runtime is what one should do
-		}
-		if err := a.checkNotDeprecated(kind); err != nil {
-			return nil, err
-		}
+	if err := a.checkNotDeprecated(exec.Kind); err != nil {
+		return nil, err
 	}
 	action := &entity.Action{Header: old.Header, Exec: exec, Parameters: updatedParameters(old, req), Limits: req.limits.Apply(old.Limits)}
 	action.Version = old.Version.Next()
