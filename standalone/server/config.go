@@ -28,8 +28,6 @@ type Config struct {
 	Retention   time.Duration `koanf:"activation-retention" usage:"how long activation records are kept; 0 keeps them for ever"`
 
 	Memory        int           `koanf:"memory" usage:"memory for action containers together, in MB"`
-	Node          string        `koanf:"node" usage:"path of the Node.js interpreter; empty looks for it"`
-	Python        string        `koanf:"python" usage:"path of the Python interpreter; empty looks for it"`
 	StemCells     []string      `koanf:"stem-cells" usage:"containers kept started for a kind, as kind=count[:MB]; \"auto\" is one for each language's default, \"none\" is none"`
 	PauseGrace    time.Duration `koanf:"pause-grace" usage:"how long an idle container runs on before it is paused"`
 	IdleTimeout   time.Duration `koanf:"idle-timeout" usage:"how long a paused container is kept"`
@@ -46,6 +44,7 @@ type Config struct {
 	ShutdownTimeout time.Duration `koanf:"shutdown-timeout" usage:"how long a stop waits for activations that run"`
 	LogLevel        string        `koanf:"log-level" usage:"debug, info, warn or error"`
 	LogFormat       string        `koanf:"log-format" usage:"console or json"`
+	LogRequests     bool          `koanf:"log-requests" usage:"log a line for each API request"`
 }
 
 // DefaultConfig is what a laptop wants.

@@ -12,7 +12,7 @@ import (
 )
 
 // errNoRuntime: there is nothing that actions could be written in.
-var errNoRuntime = errors.New("neither Node.js nor Python was found: install one of them, put it on the PATH, or name it with --node or --python")
+var errNoRuntime = errors.New("neither Node.js nor Python was found: install one of them, or put its directory on the PATH")
 
 // localManifest is the built-in manifest with the interpreters of this machine as
 // their families' defaults, and with the stem cells that the configuration wants.

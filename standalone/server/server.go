@@ -141,7 +141,7 @@ func (s *Server) assemble(ctx context.Context, build Build) error {
 	s.controller, err = controller.New(s.controllerConfig(build), controller.Deps{
 		Entities: s.db.Entities(), Activations: s.db.Activations(), Subjects: s.db.Subjects(),
 		Publisher: messages, Balancer: balancer.Single(0), Manifest: manifest,
-		Log: s.log.Named("controller"), Registry: s.registry,
+		Log: s.controllerLog(), Registry: s.registry,
 	})
 	if err != nil {
 		return errors.Join(err, factory.Close())
@@ -171,6 +171,15 @@ func (s *Server) limits() entity.LimitRanges {
 
 // URL is where the API answers.
 func (s *Server) URL() string { return "http://" + s.listener.Addr().String() }
+
+// controllerLog leaves the lines about requests out unless they are wanted.
+func (s *Server) controllerLog() *zap.Logger {
+	log := s.log.Named("controller")
+	if !s.cfg.LogRequests && !log.Core().Enabled(zap.DebugLevel) {
+		log = log.WithOptions(zap.IncreaseLevel(zap.WarnLevel))
+	}
+	return log
+}
 
 // apiHost is where actions reach the API.
 func (s *Server) apiHost() string {
