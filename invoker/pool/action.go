@@ -82,6 +82,10 @@ type action struct {
 	starving bool
 
 	duration average
+	// gap is how long the action is without any job before the next one comes;
+	// idleSince is when it last ran out of them.
+	gap       average
+	idleSince time.Time
 	// lastRunStart is when the latest run began.
 	lastRunStart time.Time
 	// grownAt is when the action's last container was arranged or became ready.
