@@ -17,7 +17,7 @@ type task struct {
 	runStart     time.Time
 	initialising bool
 	reschedules  int
-	// startAttempts counts failed starts; those that began before attemptsAt are
+	// startAttempts counts failed starts; those that began by attemptsAt are
 	// one with the last that was counted.
 	startAttempts int
 	attemptsAt    time.Time

@@ -161,12 +161,18 @@ func (p *Pool) isAged(a *action) bool {
 
 // reserve keeps all memory that becomes free for a, and removes idle containers
 // although they do not suffice yet. Other actions start nothing meanwhile; warm
-// containers go on.
-func (p *Pool) reserve(a *action) {
+// containers go on. It reports whether that made enough room after all, and a's
+// container is planned.
+func (p *Pool) reserve(a *action) bool {
 	p.reserved = a
 	if need := p.promised() + a.class.memory - p.cfg.Memory; need > 0 {
 		p.evict(p.evictable(time.Time{}), need)
 	}
+	if !p.startFor(a, Recreated) {
+		return false
+	}
+	p.reserved = nil
+	return true
 }
 
 // yields reports whether c, in which a run has just ended, is taken from its

@@ -100,7 +100,7 @@ func (s *script) config(t *testing.T, args []string) {
 		}
 		numbers := map[string]*int{
 			"parallel-starts": &cfg.MaxParallelStarts, "parallel-user-starts": &cfg.MaxParallelUserStarts,
-			"look-ahead": &cfg.LookAhead,
+			"look-ahead": &cfg.LookAhead, "expiration-limit": &cfg.ReactiveExpirationLimit,
 		}
 		switch {
 		case durations[name] != nil:

@@ -144,3 +144,7 @@ func TestWants(t *testing.T) {
 	p.Step(epoch, Drain{})
 	require.Zero(t, p.Wants())
 }
+
+func TestNamesOfOutcomes(t *testing.T) {
+	require.Equal(t, "keep destroy reschedule", Keep.String()+" "+Destroy.String()+" "+Reschedule.String())
+}
