@@ -1,0 +1,10 @@
+// Command actionproxy serves one action in a container image.
+package main
+
+import (
+	"os"
+
+	"github.com/gowhisk/gowhisk/runtimes/actionproxy"
+)
+
+func main() { os.Exit(actionproxy.Main(os.Args[1:])) }

@@ -1,0 +1,42 @@
+package actionproxy
+
+import (
+	"errors"
+
+	"golang.org/x/sys/unix"
+)
+
+// sentinel ends an activation's logs on each stream (openwhisk-invoker.md 1.6).
+// When the user's output lacks a final newline it ends that line instead of
+// being one; readers accept a line that ends with it.
+var sentinel = []byte("XXX_THE_END_OF_A_WHISK_ACTIVATION_XXX\n")
+
+const (
+	stdout = 1
+	stderr = 2
+)
+
+// markEnd writes the sentinel to both log streams.
+func markEnd() {
+	writeLog(stdout, sentinel)
+	writeLog(stderr, sentinel)
+}
+
+// writeLog writes all of text to a log stream. The descriptor is shared with the
+// user's code, and Node makes it non-blocking, hence the wait. A stream that
+// nobody reads any more is no error.
+func writeLog(fd int, text []byte) {
+	for len(text) > 0 {
+		n, err := unix.Write(fd, text)
+		if n > 0 {
+			text = text[n:]
+		}
+		switch {
+		case err == nil, errors.Is(err, unix.EINTR):
+		case errors.Is(err, unix.EAGAIN):
+			_, _ = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}, -1)
+		default:
+			return
+		}
+	}
+}
