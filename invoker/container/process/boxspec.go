@@ -20,11 +20,13 @@ const (
 
 // Paths as a container at LevelRoot and LevelUser sees them.
 const (
-	boxDir    = "/action"      // all that it may write to, one bounded file system
-	boxWork   = "/action/work" // the proxy's scratch directory
-	boxRun    = "/action/run"  // the proxy's socket
-	boxTmp    = "/action/tmp"  // also at /tmp
-	socketBox = "proxy.sock"
+	boxDir  = "/action"      // all that it may write to, one bounded file system
+	boxWork = "/action/work" // the proxy's scratch directory
+	boxRun  = "/action/run"  // the proxy's socket
+	boxTmp  = "/action/tmp"  // also at /tmp
+	// boxLaunchers shows the launchers, wherever the state directory is.
+	boxLaunchers = "/launchers"
+	socketBox    = "proxy.sock"
 )
 
 // boxSpec tells a container process how to confine itself and what to run.
@@ -34,6 +36,8 @@ type boxSpec struct {
 	Root string
 	// Show lists paths that are visible, read-only, at the same place.
 	Show []string
+	// Launchers is where they are installed.
+	Launchers string
 	// Scratch is the directory on disk that a container at LevelPlain writes to.
 	Scratch string
 	// ScratchBytes bounds the file system at boxDir, and any file's size.

@@ -26,6 +26,9 @@ func changeRoot(s *boxSpec) error {
 			return fmt.Errorf("show %s: %w", path, err)
 		}
 	}
+	if err := bind(s.Launchers, filepath.Join(s.Root, boxLaunchers), true); err != nil {
+		return fmt.Errorf("show the launchers: %w", err)
+	}
 	for _, dir := range []string{"dev", "proc", "tmp", "run", "var/tmp", boxDir} {
 		if err := os.MkdirAll(filepath.Join(s.Root, dir), 0o755); err != nil {
 			return err
@@ -76,7 +79,12 @@ func show(root, path string) error {
 			return err
 		}
 	}
-	if info.IsDir() {
+	return bind(path, target, info.IsDir())
+}
+
+// bind makes a path appear at target, too.
+func bind(path, target string, directory bool) error {
+	if directory {
 		if err := os.MkdirAll(target, 0o755); err != nil {
 			return err
 		}
