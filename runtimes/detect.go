@@ -53,9 +53,7 @@ var known = []language{
 }
 
 // Detect finds the interpreters on PATH, by asking each candidate for its own
-// path and version, all at once. The first of each kind on PATH counts, but an
-// interpreter outside a version manager's wrapper directory comes first for its
-// own kind only. The result has the families in a fixed order, each with its
+// path and version, all at once. The first of each kind on PATH counts. The result has the families in a fixed order, each with its
 // newest version first; the shell is always there. Candidates that do not answer
 // are left out. The error is ctx's.
 func Detect(ctx context.Context) ([]Interpreter, error) {
@@ -106,16 +104,37 @@ func (l language) candidates() []string {
 			if !l.names.MatchString(e.Name()) {
 				continue
 			}
-			path := filepath.Join(dir, e.Name())
-			info, err := os.Stat(path)
-			if err != nil || !info.Mode().IsRegular() || info.Mode().Perm()&0o111 == 0 ||
-				slices.ContainsFunc(files, func(f os.FileInfo) bool { return os.SameFile(f, info) }) {
-				continue
+			for _, path := range behindWrapper(dir, e.Name()) {
+				info, err := os.Stat(path)
+				if err != nil || !info.Mode().IsRegular() || info.Mode().Perm()&0o111 == 0 ||
+					slices.ContainsFunc(files, func(f os.FileInfo) bool { return os.SameFile(f, info) }) {
+					continue
+				}
+				paths, files = append(paths, path), append(files, info)
 			}
-			paths, files = append(paths, path), append(files, info)
 		}
 	}
 	return paths
+}
+
+// behindWrapper returns the binaries that a version manager of the rbenv family
+// (pyenv, nodenv) has behind the wrapper name, newest first; asking a wrapper
+// takes half a second, and it knows only the version that is chosen now. For
+// other files it returns the file.
+func behindWrapper(dir, name string) []string {
+	if filepath.Base(dir) == "shims" {
+		versions, err := filepath.Glob(filepath.Join(filepath.Dir(dir), "versions", "*", "bin", name))
+		if err == nil && len(versions) > 0 {
+			slices.SortFunc(versions, func(a, b string) int { return compareVersions(versionOf(b), versionOf(a)) })
+			return versions
+		}
+	}
+	return []string{filepath.Join(dir, name)}
+}
+
+// versionOf is the version in the path PREFIX/versions/VERSION/bin/NAME.
+func versionOf(path string) string {
+	return filepath.Base(filepath.Dir(filepath.Dir(path)))
 }
 
 // ask runs the candidate's question.
