@@ -25,8 +25,7 @@ func TestDetect(t *testing.T) {
 	node20 := fake(t, filepath.Join(dir, "versions", "20", "node"), "")
 	fake(t, node20, node20+`\n20.20.2\n`)
 	for _, version := range []string{"3.10.2", "3.10.14"} {
-		path := fake(t, filepath.Join(dir, "versions", version, "bin", "python3"), "")
-		fake(t, path, path+`\n`+version+`\n`)
+		fake(t, filepath.Join(dir, "versions", version, "bin", "python3"), "must not be asked")
 	}
 	fake(t, filepath.Join(dir, "shims", "python3"), "must not be asked")
 	fake(t, filepath.Join(dir, "shims", "node"), node20+`\n20.20.2\n`)
@@ -37,6 +36,8 @@ func TestDetect(t *testing.T) {
 	fake(t, newer, newer+`\n3.11.2\n`)
 	fake(t, filepath.Join(dir, "other", "node"), "nonsense")
 	fake(t, filepath.Join(dir, "other", "python3.12"), "/nowhere\\n3.12.0\\n")
+	old := fake(t, filepath.Join(dir, "other", "python3.7"), "")
+	fake(t, old, old+`\n3.7.16\n`)
 	fake(t, filepath.Join(dir, "other", "python3-config"), "/nowhere\\n3.13.0\\n")
 	t.Setenv("PATH", dir+"/shims:"+dir+"/bin:relative:"+dir+"/none:"+dir+"/other")
 
