@@ -1,6 +1,7 @@
 package runtimetest
 
 import (
+	"context"
 	"net/http"
 	"strings"
 	"sync"
@@ -140,7 +141,7 @@ func (s *suite) nodeConcurrency(t *testing.T) {
 		answers := make([]Answer, 3)
 		errs := make([]error, 3)
 		for i, n := range []string{"0", "1", "2"} {
-			group.Go(func() { answers[i], errs[i] = client.post("/run", runBody(`{"n":`+n+`}`, n, true)) })
+			group.Go(func() { answers[i], errs[i] = client.post(t.Context(), "/run", runBody(`{"n":`+n+`}`, n, true)) })
 		}
 		group.Wait()
 		for i, n := range []string{"0", "1", "2"} {
@@ -154,13 +155,11 @@ func (s *suite) nodeConcurrency(t *testing.T) {
 	t.Run("a second run at once is refused without concurrency", func(t *testing.T) {
 		client := s.start(t, s.kind, Options{})
 		client.MustInit(t, Code{Code: strings.Replace(meets, "3", "2", 1)})
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			// Ends when the runtime is stopped: nobody joins it.
-			_, _ = client.post("/run", runBody(`{}`, "1", true))
-		}()
-		t.Cleanup(func() { <-done })
+		ctx, giveUp := context.WithCancel(t.Context())
+		var group sync.WaitGroup
+		group.Go(func() { _, _ = client.post(ctx, "/run", runBody(`{}`, "1", true)) }) // nobody joins it
+		defer group.Wait()
+		defer giveUp()
 		client.Stdout.Contains(t, "in")
 		a := client.Run(t, `{}`)
 		require.Equal(t, http.StatusForbidden, a.Status)
