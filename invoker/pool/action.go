@@ -74,9 +74,10 @@ type action struct {
 	containers []*member
 	// open containers can take a job now; the one to use first is in front.
 	open memberList
-	// active counts the runs under way, slots the runs that its containers can take
-	// now or soon (see member.isServing and isComing).
-	active, slots int
+	// active counts the runs under way, initialising those of them that are at
+	// /init, and slots the runs that its containers can take now or soon (see
+	// member.isServing and isComing).
+	active, initialising, slots int
 	// starving: jobs wait and slots is zero.
 	starving bool
 

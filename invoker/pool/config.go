@@ -66,6 +66,14 @@ type Config struct {
 	// LookAhead is how many waiting jobs the pool wants beyond those that could
 	// start now, so that it can choose among them fairly.
 	LookAhead int
+
+	// NamePrefix begins the names of all containers; it tells the containers of
+	// one invoker from those of others, as "wsk0" does.
+	NamePrefix string
+	// Env is the environment that every container gets at its start, as KEY=VALUE.
+	Env []string
+	// StartTimeout bounds one start, including the pull of an image.
+	StartTimeout time.Duration
 }
 
 // StemCellConfig asks for stem cells of one kind and memory size.
@@ -115,7 +123,7 @@ func DefaultConfig(memory entity.Megabytes) Config {
 		MaxParallelStarts:       2,
 		ReserveAfter:            time.Second,
 		StartCostGuess:          300 * time.Millisecond,
-		DurationGuess:           20 * time.Millisecond,
+		DurationGuess:           5 * time.Millisecond,
 		MaxStartAttempts:        3,
 		MaxReschedules:          3,
 		StartBackoff:            100 * time.Millisecond,
@@ -123,5 +131,7 @@ func DefaultConfig(memory entity.Megabytes) Config {
 		Eviction:                LeastRecentlyUsed,
 		TypicalMemory:           256,
 		LookAhead:               max(8, int(memory/128)),
+		NamePrefix:              "wsk",
+		StartTimeout:            5 * time.Minute,
 	}
 }

@@ -11,12 +11,22 @@ type average struct {
 // averageWeight: one part in so many is the newest value's.
 const averageWeight = 8
 
-func (e *average) add(d time.Duration) {
+func (e *average) add(d time.Duration) { e.mean, e.known = e.with(d), true }
+
+// with is what the mean would be after adding d.
+func (e *average) with(d time.Duration) time.Duration {
 	if !e.known {
-		e.mean, e.known = d, true
-		return
+		return d
 	}
-	e.mean += (d - e.mean) / averageWeight
+	return e.mean + (d-e.mean)/averageWeight
+}
+
+// until is the value after which the mean would be at least target.
+func (e *average) until(target time.Duration) time.Duration {
+	if !e.known {
+		return target
+	}
+	return e.mean + (target-e.mean)*averageWeight
 }
 
 func (e *average) or(guess time.Duration) time.Duration {
@@ -67,8 +77,8 @@ func (p *Pool) patienceOf(a *action) patience {
 		return patience{isUnbounded: true}
 	}
 	mean := a.duration.or(p.cfg.DurationGuess)
-	if a.active > 0 {
-		mean = max(mean, p.now.Sub(a.lastRunStart))
+	if a.active > a.initialising {
+		mean = max(mean, a.duration.with(p.now.Sub(a.lastRunStart)))
 	}
 	w := patience{
 		pool: p, action: a, ahead: time.Duration(a.waiting.length + a.active - 1),
@@ -91,9 +101,10 @@ func (w *patience) exceeds(cost time.Duration) bool {
 		return true
 	}
 	a := w.action
-	if a.active > 0 && w.ahead > 0 {
-		// From here on the runs under way alone make the estimate reach cost.
-		w.pool.wakeAt(a.lastRunStart.Add(cost*time.Duration(a.slots)/w.ahead + time.Microsecond))
+	if a.active > a.initialising && w.ahead > 0 {
+		// By then the runs under way have made the estimate reach cost.
+		mean := cost*time.Duration(a.slots)/w.ahead + time.Microsecond
+		w.pool.wakeAt(a.lastRunStart.Add(a.duration.until(mean)))
 	}
 	if !w.isComing {
 		w.pool.wakeAt(w.waitsSince.Add(cost))

@@ -92,12 +92,13 @@ func (p *Pool) evict(candidates []Candidate, need entity.Megabytes) {
 		chosen = append(chosen, c)
 		sum += c.Memory
 	}
-	slices.Reverse(chosen)
-	for _, c := range chosen {
-		if sum-c.Memory >= need {
-			sum -= c.Memory
-			continue
+	for i := len(chosen) - 1; i >= 0; i-- {
+		if spared := chosen[i].Memory; sum-spared >= need {
+			sum -= spared
+			chosen = slices.Delete(chosen, i, i+1)
 		}
+	}
+	for _, c := range chosen {
 		victim := p.containers[c.Container]
 		if victim.state == StemCell {
 			p.lostStemCell(victim)

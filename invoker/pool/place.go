@@ -53,6 +53,13 @@ func (p *Pool) grant(try func(*action) bool) bool {
 	return false
 }
 
+// grow arranges as many more containers for an action that has some as its
+// waiting jobs are worth.
+func (p *Pool) grow(a *action) {
+	for p.reserved == nil && p.extend(a) {
+	}
+}
+
 // extend arranges one more container for a's waiting jobs if that is quicker than
 // to wait for those it has, and if there is room. It reports whether it did.
 func (p *Pool) extend(a *action) bool {
@@ -128,8 +135,16 @@ func (p *Pool) startPlanned() {
 			p.move(c, Gone)
 			continue
 		}
-		if p.held()+c.class.memory > p.cfg.Memory || !p.mayStart() {
+		if !p.mayStart() {
 			return
+		}
+		if p.held()+c.class.memory > p.cfg.Memory {
+			if p.counts[Retiring] > 0 {
+				return
+			}
+			// All that is leaving goes soon, and then all promises can be kept:
+			// what fits already need not wait behind this one.
+			continue
 		}
 		c.began = p.now
 		p.move(c, Starting)

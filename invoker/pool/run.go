@@ -30,8 +30,7 @@ func (p *Pool) submit(job *Job) {
 		p.dispatch()
 		return
 	}
-	for p.reserved == nil && p.extend(a) {
-	}
+	p.grow(a)
 }
 
 func (p *Pool) actionOf(job *Job) *action {
@@ -60,6 +59,7 @@ func (p *Pool) assign(c *member, t *task) {
 		startKind = c.origin
 		c.assignedAt = p.now
 		c.initialiser = t
+		a.initialising++
 	} else {
 		a.lastRunStart = p.now
 	}
@@ -92,6 +92,7 @@ func (p *Pool) initialised(id ContainerID) {
 	}
 	p.warm(c)
 	p.fill(c)
+	p.grow(c.action)
 }
 
 // warm notes that c has been initialised by its only job.
@@ -100,6 +101,7 @@ func (p *Pool) warm(c *member) {
 	p.costOf(a.class.kind).init.add(p.now.Sub(c.assignedAt))
 	c.initialiser.runStart = p.now
 	c.initialiser = nil
+	a.initialising--
 	a.lastRunStart = p.now
 	a.grownAt = p.now
 	p.move(c, Running)
@@ -119,6 +121,8 @@ func (p *Pool) finished(e Finished) {
 		}
 	case e.Outcome == Keep:
 		p.warm(c) // a runner that keeps the container has initialised it
+	default:
+		a.initialising--
 	}
 	c.active--
 	a.active--
@@ -150,21 +154,22 @@ func (p *Pool) afterRun(c *member, outcome Outcome) {
 	a := c.action
 	switch {
 	case c.state == Retiring:
-		if c.active > 0 {
-			return
+		if c.active == 0 {
+			p.remove(c)
 		}
-		p.remove(c)
 	case outcome != Keep || p.yields(c):
 		p.retire(c)
 	default:
 		p.reckon(c)
 		p.fill(c)
 		if c.active > 0 {
-			for a.waiting.length > 0 && p.reserved == nil && p.extend(a) {
-			}
+			p.grow(a)
 			return
 		}
 		p.move(c, Idle)
+	}
+	for a.waiting.length > 0 && a.open.front != nil {
+		p.fill(a.open.front) // with a job that came back from c
 	}
 	if p.waiting > 0 {
 		p.dispatch()

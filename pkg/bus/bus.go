@@ -71,6 +71,8 @@ type Delivery struct {
 	Message *ActivationMessage
 	Raw     []byte
 	Err     error
+	// Attempts counts the claims before this one that were not released.
+	Attempts int
 }
 
 // Completer tells a controller that an activation has a result, or that it has

@@ -12,9 +12,10 @@ import (
 const (
 	deleteMessage    = `DELETE FROM messages WHERE key = ? AND position = ?`
 	deleteUnreadable = `DELETE FROM messages WHERE queue = ? AND position = ?`
-	unclaim          = `UPDATE messages SET claimed = 0 WHERE key = ? AND position = ? AND claimed = 1`
-	unclaimBroken    = `UPDATE messages SET claimed = 0 WHERE queue = ? AND position = ? AND claimed = 1`
-	stillClaimed     = `SELECT position, body FROM messages WHERE queue = ? AND claimed = 1 ORDER BY position`
+	unclaim          = `UPDATE messages SET claimed = 0 WHERE key = ? AND position = ? AND claimed > 0`
+	unclaimBroken    = `UPDATE messages SET claimed = 0 WHERE queue = ? AND position = ? AND claimed > 0`
+	stillClaimed     = `SELECT position, body, claimed FROM messages WHERE queue = ? AND claimed > 0 ORDER BY position`
+	claimAgain       = `UPDATE messages SET claimed = claimed + 1 WHERE queue = ? AND claimed > 0`
 )
 
 // Settle implements bus.Queue: the record and the end of the message are one
@@ -102,12 +103,18 @@ func (q *queue) Recover(ctx context.Context) ([]bus.Delivery, error) {
 	var found []bus.Delivery
 	err := q.bus.db.Write(ctx, func(tx *sqlite.Tx) error {
 		found = nil
-		return tx.Query(stillClaimed, func(r *sqlite.Row) error {
-			d := bus.Delivery{Offset: r.Int64(0)}
+		err := tx.Query(stillClaimed, func(r *sqlite.Row) error {
+			d := bus.Delivery{Offset: r.Int64(0), Attempts: int(r.Int64(2))}
 			decode(&d, r.Bytes(1))
 			found = append(found, d)
 			return nil
 		}, int64(q.invoker))
+		if err != nil {
+			return err
+		}
+		// Handing them out again is a claim too, and counts if it ends badly.
+		_, err = tx.Exec(claimAgain, int64(q.invoker))
+		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("recover the messages of %s: %w", q.invoker, err)

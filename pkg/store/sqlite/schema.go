@@ -90,7 +90,8 @@ var migrations = [][]string{{
 
 	// The queues of pkg/bus/local. key is made from the activation id, which
 	// makes ids unique without an index of their own; position is the place in
-	// the queue, indexed only while it matters.
+	// the queue, indexed only while it matters. claimed counts the claims that
+	// were not released; 0 is an accepted message.
 	`CREATE TABLE messages (
 		key      INTEGER PRIMARY KEY,
 		queue    INTEGER NOT NULL,

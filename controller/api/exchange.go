@@ -1,0 +1,207 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/gowhisk/gowhisk/pkg/bus"
+	"github.com/gowhisk/gowhisk/pkg/entity"
+)
+
+// Exchange is one request and its answer on their way through the front door.
+// Handlers get it from the API or, in other packages, from ExchangeOf. It must not
+// be kept beyond the request.
+type Exchange struct {
+	// Transid is the request's id with the time of its receipt.
+	Transid bus.Transid
+	// Identity is who the request acts for, nil before authentication.
+	Identity *entity.Identity
+
+	gin  *gin.Context
+	keys map[any]any // finds the exchange; made once, with it
+	at   address
+}
+
+// exchangeKey is where a gin.Context holds its exchange.
+type exchangeKey struct{}
+
+// exchanges spares requests the allocation; an exchange is reset on its way out.
+var exchanges = sync.Pool{New: func() any {
+	x := new(Exchange)
+	x.keys = map[any]any{exchangeKey{}: x}
+	return x
+}}
+
+// ExchangeOf returns the exchange of a request that came through FrontDoor.
+func ExchangeOf(c *gin.Context) *Exchange {
+	x, _ := c.Keys[exchangeKey{}].(*Exchange)
+	return x
+}
+
+func (x *Exchange) request() *http.Request { return x.gin.Request }
+
+// context ends when the client goes away or the request has taken too long.
+func (x *Exchange) context() context.Context { return x.gin.Request.Context() }
+
+func (x *Exchange) query() url.Values {
+	if x.gin.Request.URL.RawQuery == "" {
+		return nil
+	}
+	return x.gin.Request.URL.Query()
+}
+
+// Shared header values: net/http does not change them.
+var (
+	headerJSON  = []string{"application/json"}
+	headerText  = []string{"text/plain; charset=UTF-8"}
+	headerRealm = []string{`Basic realm="OpenWhisk secure realm",charset=UTF-8`}
+)
+
+// buffers are for answers. Big ones are left to the collector.
+var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 4096); return &b }}
+
+const maxPooledBuffer = 64 << 10
+
+// write answers with the JSON that build appends to a pooled buffer. Where the
+// client does not accept JSON a success becomes a 406.
+func (x *Exchange) write(status int, build func(dst []byte) []byte) error {
+	if status < http.StatusBadRequest {
+		if err := x.negotiate(); err != nil {
+			return err
+		}
+	}
+	b := buffers.Get().(*[]byte)
+	body := build((*b)[:0])
+	x.writeJSON(status, body)
+	if cap(body) <= maxPooledBuffer {
+		*b = body[:0]
+		buffers.Put(b)
+	}
+	return nil
+}
+
+func (x *Exchange) writeJSON(status int, body []byte) {
+	h := x.gin.Writer.Header()
+	h["Content-Type"] = headerJSON
+	if len(body) > 2048 { // net/http counts shorter ones itself
+		h["Content-Length"] = []string{strconv.Itoa(len(body))}
+	}
+	x.gin.Writer.WriteHeader(status)
+	_, _ = x.gin.Writer.Write(body) // the client may have gone; nobody is left to tell
+}
+
+// negotiate returns the 406 if the client does not accept JSON.
+func (x *Exchange) negotiate() error {
+	accept := x.request().Header["Accept"]
+	if len(accept) == 0 || acceptsJSON(strings.Join(accept, ",")) {
+		return nil
+	}
+	return errAccept
+}
+
+// acceptsJSON reports whether an Accept header has a range that JSON is in.
+func acceptsJSON(accept string) bool {
+	if strings.TrimSpace(accept) == "" {
+		return true
+	}
+	for r := range strings.SplitSeq(accept, ",") {
+		media, parameters, _ := strings.Cut(r, ";")
+		switch strings.ToLower(strings.TrimSpace(media)) {
+		case "*/*", "application/*", "application/json":
+			if quality(parameters) > 0 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// quality returns the weight of a media range; an unreadable one counts as 1.
+func quality(parameters string) float64 {
+	for p := range strings.SplitSeq(parameters, ";") {
+		name, value, _ := strings.Cut(strings.TrimSpace(p), "=")
+		if strings.EqualFold(name, "q") {
+			if q, err := strconv.ParseFloat(value, 64); err == nil {
+				return q
+			}
+		}
+	}
+	return 1
+}
+
+// bodyTimeout bounds how long a client may take to send its body.
+const bodyTimeout = 30 * time.Second
+
+// body reads the request's body if it is JSON by its content type, at most limit
+// bytes. Nothing at all is nil.
+func (x *Exchange) body(limit int64, tooLarge func(size int64) error) ([]byte, error) {
+	r := x.request()
+	if r.ContentLength == 0 || r.Body == nil || r.Body == http.NoBody {
+		return nil, nil
+	}
+	if err := checkContentType(r.Header.Get("Content-Type")); err != nil {
+		return nil, err
+	}
+	if r.ContentLength > limit {
+		return nil, tooLarge(r.ContentLength)
+	}
+	control := http.NewResponseController(x.gin.Writer)
+	// Not every writer has deadlines (tests); without one a slow body lasts longer.
+	_ = control.SetReadDeadline(time.Now().Add(bodyTimeout))
+	defer func() { _ = control.SetReadDeadline(time.Time{}) }()
+	if r.ContentLength > 0 {
+		body := make([]byte, r.ContentLength)
+		if _, err := io.ReadFull(r.Body, body); err != nil {
+			return nil, errBadRequest
+		}
+		return body, nil
+	}
+	return readChunked(r.Body, limit, tooLarge)
+}
+
+func readChunked(from io.Reader, limit int64, tooLarge func(size int64) error) ([]byte, error) {
+	var b bytes.Buffer
+	n, err := b.ReadFrom(io.LimitReader(from, limit+1))
+	if err != nil {
+		return nil, errBadRequest
+	}
+	if n > limit {
+		return nil, tooLarge(n)
+	}
+	return b.Bytes(), nil
+}
+
+func checkContentType(header string) error {
+	if header == "application/json" {
+		return nil
+	}
+	if header == "" {
+		return badContentType("application/octet-stream") // RFC 9110 8.3: what nobody named
+	}
+	if media, _, err := mime.ParseMediaType(header); err == nil && media == "application/json" {
+		return nil
+	}
+	return badContentType(header)
+}
+
+// drain reads and forgets what is left of a body, at most limit bytes.
+func (x *Exchange) drain(limit int64) {
+	r := x.request()
+	if r.Body == nil || r.Body == http.NoBody {
+		return
+	}
+	control := http.NewResponseController(x.gin.Writer)
+	_ = control.SetReadDeadline(time.Now().Add(bodyTimeout))
+	_, _ = io.CopyN(io.Discard, r.Body, limit) // a client that stops sending may do so
+	_ = control.SetReadDeadline(time.Time{})
+}

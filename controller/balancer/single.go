@@ -1,0 +1,23 @@
+// Package balancer chooses the invoker that runs an activation.
+package balancer
+
+import (
+	"context"
+
+	"github.com/gowhisk/gowhisk/controller/invoke"
+	"github.com/gowhisk/gowhisk/pkg/entity"
+)
+
+// Single sends everything to one invoker, which lives in the same process and
+// keeps its own queue, so there is nothing to book.
+type Single entity.InvokerID
+
+var _ invoke.Balancer = Single(0)
+
+// Choose returns the invoker.
+func (s Single) Choose(context.Context, invoke.Placement) (entity.InvokerID, error) {
+	return entity.InvokerID(s), nil
+}
+
+// Release does nothing.
+func (Single) Release(entity.InvokerID, invoke.Placement, invoke.Outcome) {}

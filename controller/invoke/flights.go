@@ -1,0 +1,132 @@
+package invoke
+
+import (
+	"hash/maphash"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gowhisk/gowhisk/pkg/bus"
+	"github.com/gowhisk/gowhisk/pkg/entity"
+)
+
+const flightShards = 64 // a power of two
+
+// flight is one activation from its booking until its memory is free again.
+type flight struct {
+	id        entity.ActivationID
+	uuid      string // of the namespace's key, which the throttle counts by
+	placement Placement
+	invoker   entity.InvokerID
+	// deadline is when the activation counts as lost.
+	deadline time.Time
+	// result gets one value when there is a result; nil means that the record has
+	// to be fetched. It is nil itself for activations nobody waits for.
+	result chan *entity.Activation
+	// delivered is guarded by the shard's lock.
+	delivered bool
+}
+
+// flights are all activations of this controller that have not ended, by id. Who
+// takes a flight out of it, and nobody else, frees what the flight booked; that is
+// what makes freeing happen exactly once.
+type flights struct {
+	seed   maphash.Seed
+	count  atomic.Int64
+	shards [flightShards]flightShard
+}
+
+type flightShard struct {
+	mu sync.Mutex
+	m  map[entity.ActivationID]*flight // guarded by mu
+	_  [40]byte                        // keeps neighbours' locks off this cache line
+}
+
+func newFlights() *flights {
+	f := &flights{seed: maphash.MakeSeed()}
+	for i := range f.shards {
+		f.shards[i].m = make(map[entity.ActivationID]*flight)
+	}
+	return f
+}
+
+func (f *flights) shard(id entity.ActivationID) *flightShard {
+	return &f.shards[maphash.String(f.seed, string(id))%flightShards]
+}
+
+func (f *flights) add(fl *flight) {
+	s := f.shard(fl.id)
+	s.mu.Lock()
+	s.m[fl.id] = fl
+	s.mu.Unlock()
+	f.count.Add(1)
+}
+
+// take removes the flight and returns it; nil if somebody else took it. Whoever
+// still waits for a result is told to fetch the record.
+func (f *flights) take(id entity.ActivationID) *flight {
+	s := f.shard(id)
+	s.mu.Lock()
+	fl := s.m[id]
+	if fl != nil {
+		delete(s.m, id)
+		fl.deliver(nil)
+	}
+	s.mu.Unlock()
+	if fl != nil {
+		f.count.Add(-1)
+	}
+	return fl
+}
+
+// deliver hands a result to whoever waits, once. The shard's lock is held.
+func (fl *flight) deliver(record *entity.Activation) {
+	if fl.delivered || fl.result == nil {
+		return
+	}
+	fl.delivered = true
+	fl.result <- record // has room for the one value
+}
+
+// complete gives a completion's result to whoever waits and, if the activation has
+// ended, removes its flight and returns it. It returns nil for activations that
+// are not ours, or have ended before.
+func (f *flights) complete(c *bus.Completion) *flight {
+	s := f.shard(c.ActivationID)
+	s.mu.Lock()
+	fl := s.m[c.ActivationID]
+	if fl == nil {
+		s.mu.Unlock()
+		return nil
+	}
+	ended := c.Kind != bus.ResultReady
+	fl.deliver(c.Record)
+	if ended {
+		delete(s.m, c.ActivationID)
+	}
+	s.mu.Unlock()
+	if !ended {
+		return nil
+	}
+	f.count.Add(-1)
+	return fl
+}
+
+// overdue takes out all flights whose deadline has passed.
+func (f *flights) overdue(now time.Time) []*flight {
+	var late []*flight
+	for i := range f.shards {
+		s := &f.shards[i]
+		s.mu.Lock()
+		for id, fl := range s.m {
+			if now.After(fl.deadline) {
+				delete(s.m, id)
+				fl.deliver(nil)
+				late = append(late, fl)
+			}
+		}
+		s.mu.Unlock()
+	}
+	f.count.Add(-int64(len(late)))
+	return late
+}

@@ -1,0 +1,308 @@
+// Package invoke says what invoking an action means for the controller
+// (openwhisk-rest-api.md section 9, openwhisk-invoker.md 5.2 and 5.4): the
+// arguments are merged, the activation gets an id, room on an invoker and a place
+// in that invoker's queue, and whoever wants to waits for the result.
+//
+// The controller keeps soft state only: a flight for each activation that has not
+// ended. What was accepted lives in the bus; records are written by invokers.
+package invoke
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/gowhisk/gowhisk/controller/catalog"
+	"github.com/gowhisk/gowhisk/pkg/bus"
+	"github.com/gowhisk/gowhisk/pkg/entity"
+)
+
+var (
+	// ErrNoInvokers: no invoker is healthy, or none may take more. Balancers return it.
+	ErrNoInvokers = errors.New("no invokers available")
+	// ErrUnavailable: the bus did not accept the activation.
+	ErrUnavailable = errors.New("the activation was not accepted")
+)
+
+// Balancer books room for activations on invokers. Safe for concurrent use.
+type Balancer interface {
+	// Choose books room for one activation and returns the invoker that has it, or
+	// ErrNoInvokers.
+	Choose(ctx context.Context, p Placement) (entity.InvokerID, error)
+	// Release gives back what one Choose with an equal p booked, and says how the
+	// activation ended.
+	Release(invoker entity.InvokerID, p Placement, o Outcome)
+}
+
+// Placement is what a balancer decides by.
+type Placement struct {
+	// Namespace that invokes.
+	Namespace string
+	// Action is the provider's address.
+	Action      entity.FQN
+	Version     entity.Version
+	Memory      entity.Megabytes
+	Concurrency int
+	// Kind is the action's kind; entity.KindBlackbox may need an image to be pulled.
+	Kind  string
+	Image string
+}
+
+// Outcome is how an activation ended, as far as the health of its invoker goes.
+type Outcome int
+
+const (
+	// Completed: the action ran, well or badly.
+	Completed Outcome = iota + 1
+	// SystemError: the platform failed to run it.
+	SystemError
+	// Lost: nothing was heard of it in time.
+	Lost
+	// NotSent: it never reached the invoker's queue.
+	NotSent
+)
+
+// InFlight counts the activations in flight of each namespace.
+type InFlight interface {
+	// Begin books one, or says why it may not be.
+	Begin(id *entity.Identity) error
+	// End gives one back.
+	End(uuid string)
+}
+
+// Records is where results are fetched that a completion did not carry.
+type Records interface {
+	// Activation returns the record, or store.ErrNotFound.
+	Activation(ctx context.Context, namespace entity.Path, id entity.ActivationID) (*entity.Activation, error)
+}
+
+// Metrics counts what happens to activations. Safe for concurrent use.
+type Metrics interface {
+	// Accepted counts an activation that the bus took.
+	Accepted(blocking bool)
+	// Refused counts one that it did not take.
+	Refused()
+	// WaitExpired counts a blocking call that was answered before its result.
+	WaitExpired()
+	// LostActivation counts one whose completion never came.
+	LostActivation()
+}
+
+// Config holds the knobs of an Invoker.
+type Config struct {
+	// Controller is this controller, to which completions are sent.
+	Controller entity.ControllerID
+	// PublishTimeout bounds how long the bus may take to accept an activation.
+	PublishTimeout time.Duration
+	// LostFactor and LostExtra say when an activation counts as lost: max(its time
+	// limit, StdTimeout) × LostFactor + LostExtra after it was accepted
+	// (openwhisk-invoker.md 5.4).
+	LostFactor int
+	LostExtra  time.Duration
+	StdTimeout time.Duration
+	// PollInterval is how often a waiting call looks for the record on its own, in
+	// case the completion was lost.
+	PollInterval time.Duration
+}
+
+// Deps are what an Invoker works with.
+type Deps struct {
+	Balancer  Balancer
+	Publisher bus.Publisher
+	InFlight  InFlight
+	Records   Records
+	Metrics   Metrics
+	Log       *zap.Logger
+	Now       func() time.Time
+}
+
+// Invoker invokes actions. Safe for concurrent use.
+type Invoker struct {
+	cfg     Config
+	deps    Deps
+	flights *flights
+}
+
+// New returns an invoker. Its Completed must get the completions of
+// cfg.Controller, and Run must run for as long as it is used.
+func New(cfg Config, deps Deps) *Invoker {
+	return &Invoker{cfg: cfg, deps: deps, flights: newFlights()}
+}
+
+// Request is one action to be invoked.
+type Request struct {
+	Identity *entity.Identity
+	Transid  bus.Transid
+	Callable *catalog.Callable
+	// Payload is a valid JSON object, an array (from a component of a sequence), or
+	// nothing.
+	Payload json.RawMessage
+	// Wait is how long to wait for the result; 0 does not wait.
+	Wait time.Duration
+	// Cause is the enclosing sequence or composition, "" for none.
+	Cause entity.ActivationID
+}
+
+// Result of an invocation that was accepted.
+type Result struct {
+	ActivationID entity.ActivationID
+	// Record is nil if nobody waited or the wait was over first.
+	Record *entity.Activation
+}
+
+// Invoke runs an action. A nil error means that the activation was accepted: it
+// will have a record, whatever becomes of this call. Errors: ErrFinal, what
+// InFlight.Begin says, ErrNoInvokers, bus.ErrTooLarge, ErrUnavailable. When ctx
+// ends while Invoke waits it returns at once, without a record.
+func (v *Invoker) Invoke(ctx context.Context, r *Request) (Result, error) {
+	if err := checkFinal(r.Callable, r.Payload); err != nil {
+		return Result{}, err
+	}
+	fl, err := v.begin(ctx, r)
+	if err != nil {
+		return Result{}, err
+	}
+	if err := v.publish(ctx, fl.invoker, v.message(r, fl.id)); err != nil {
+		if v.flights.take(fl.id) != nil {
+			v.free(fl, NotSent)
+		}
+		v.deps.Metrics.Refused()
+		return Result{}, err
+	}
+	v.deps.Metrics.Accepted(r.Wait > 0)
+	result := Result{ActivationID: fl.id}
+	if r.Wait > 0 {
+		// A completion that came first has taken the flight; its result waits in the
+		// channel all the same.
+		result.Record = v.wait(ctx, fl, entity.Path(r.Identity.Namespace), r.Wait)
+	}
+	return result, nil
+}
+
+// begin books everything that an activation needs.
+func (v *Invoker) begin(ctx context.Context, r *Request) (*flight, error) {
+	action := r.Callable.Action
+	fl := &flight{
+		id:   entity.NewActivationID(),
+		uuid: r.Identity.Key.UUID,
+		placement: Placement{
+			Namespace: r.Identity.Namespace, Action: action.FQN(), Version: action.Version,
+			Memory: action.Limits.Memory, Concurrency: action.Limits.Concurrency,
+			Kind: action.Exec.Kind, Image: action.Exec.Image,
+		},
+		deadline: v.deps.Now().Add(v.patience(action)),
+	}
+	if r.Wait > 0 {
+		fl.result = make(chan *entity.Activation, 1)
+	}
+	if err := v.deps.InFlight.Begin(r.Identity); err != nil {
+		return nil, err
+	}
+	invoker, err := v.deps.Balancer.Choose(ctx, fl.placement)
+	if err != nil {
+		v.deps.InFlight.End(fl.uuid)
+		return nil, fmt.Errorf("choose an invoker: %w", err)
+	}
+	fl.invoker = invoker
+	v.flights.add(fl)
+	return fl, nil
+}
+
+// patience is how long to wait for the completion of an activation.
+func (v *Invoker) patience(a *entity.Action) time.Duration {
+	limit := max(time.Duration(a.Limits.Timeout)*time.Millisecond, v.cfg.StdTimeout)
+	return limit*time.Duration(v.cfg.LostFactor) + v.cfg.LostExtra
+}
+
+func (v *Invoker) message(r *Request, id entity.ActivationID) *bus.ActivationMessage {
+	action := r.Callable.Action
+	arguments := Merge(r.Callable, r.Payload)
+	m := &bus.ActivationMessage{
+		Transid:      r.Transid,
+		Action:       action.FQN(),
+		Binding:      r.Callable.Binding,
+		Version:      action.Version,
+		Revision:     action.Revision,
+		User:         *r.Identity,
+		ActivationID: id,
+		Controller:   v.cfg.Controller,
+		Blocking:     r.Wait > 0,
+		Content:      arguments.Content,
+		InitArgs:     arguments.Init,
+		LockedArgs:   arguments.Locked,
+		Cause:        r.Cause,
+	}
+	if !r.Callable.GrantsKey {
+		m.User.Key.Key = ""
+	}
+	return m
+}
+
+// publish hands the message to the bus. A client that goes away meanwhile must not
+// leave it open whether the activation was accepted, so ctx's end does not count.
+func (v *Invoker) publish(ctx context.Context, invoker entity.InvokerID, m *bus.ActivationMessage) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), v.cfg.PublishTimeout)
+	defer cancel()
+	err := v.deps.Publisher.Publish(ctx, invoker, m)
+	if err == nil || errors.Is(err, bus.ErrTooLarge) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrUnavailable, err)
+}
+
+// InFlight returns how many activations have not ended.
+func (v *Invoker) InFlight() int { return int(v.flights.count.Load()) }
+
+// Completed takes the completions for this controller: a bus.CompletionHandler.
+// Completions of activations that ended before, or that another life of this
+// controller sent, are ignored.
+func (v *Invoker) Completed(c *bus.Completion) {
+	fl := v.flights.complete(c)
+	if fl == nil {
+		return
+	}
+	if c.IsSystemError {
+		v.free(fl, SystemError)
+		return
+	}
+	v.free(fl, Completed)
+}
+
+// free gives back what the flight booked. Only who took the flight calls it.
+func (v *Invoker) free(fl *flight, o Outcome) {
+	v.deps.InFlight.End(fl.uuid)
+	v.deps.Balancer.Release(fl.invoker, fl.placement, o)
+}
+
+// reapInterval is how often Run looks for lost activations.
+const reapInterval = 5 * time.Second
+
+// Run gives up on activations whose completion never came, until ctx ends.
+func (v *Invoker) Run(ctx context.Context) error {
+	ticker := time.NewTicker(reapInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+			v.Reap()
+		}
+	}
+}
+
+// Reap frees what lost activations booked. It writes no record: the activation may
+// still run, and its record is its invoker's to write. Who still waits for one is
+// sent to the store.
+func (v *Invoker) Reap() {
+	for _, fl := range v.flights.overdue(v.deps.Now()) {
+		v.free(fl, Lost)
+		v.deps.Metrics.LostActivation()
+		v.deps.Log.Warn("no completion of an activation came in time; its slot is freed, see whether its invoker is alive",
+			zap.String("activationId", string(fl.id)), zap.Stringer("action", fl.placement.Action), zap.Stringer("invoker", fl.invoker))
+	}
+}

@@ -1,0 +1,241 @@
+// Package service is the controller as a library: New puts its rooms together, Run
+// serves until it is told to stop. The controller's main, standalone mode and
+// tests use it.
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/gowhisk/gowhisk/controller/api"
+	"github.com/gowhisk/gowhisk/controller/catalog"
+	"github.com/gowhisk/gowhisk/controller/entitle"
+	"github.com/gowhisk/gowhisk/controller/identity"
+	"github.com/gowhisk/gowhisk/controller/invoke"
+	"github.com/gowhisk/gowhisk/pkg/bus"
+	"github.com/gowhisk/gowhisk/pkg/entity"
+	"github.com/gowhisk/gowhisk/pkg/runtimes"
+	"github.com/gowhisk/gowhisk/pkg/store"
+)
+
+// Deps are what a controller works with. All are needed but Now.
+type Deps struct {
+	Entities    store.EntityStore
+	Activations store.ActivationStore
+	Subjects    store.SubjectStore
+	Publisher   bus.Publisher
+	Balancer    invoke.Balancer
+	Manifest    *runtimes.Manifest
+	Log         *zap.Logger
+	// Registry gets the metrics.
+	Registry prometheus.Registerer
+	// Now is the clock of throttles, versions and deadlines; time.Now if nil.
+	Now func() time.Time
+}
+
+// Service is a controller. Safe for concurrent use.
+type Service struct {
+	cfg     Config
+	log     *zap.Logger
+	auth    *identity.Authenticator
+	catalog *catalog.Catalog
+	invoker *invoke.Invoker
+	router  *gin.Engine
+}
+
+// ginMode: gin's mode belongs to the process.
+var ginMode = sync.OnceFunc(func() { gin.SetMode(gin.ReleaseMode) })
+
+// New returns a controller that serves through Handler at once. The bus must pass
+// the completions for cfg.Controller to Completed. Close, or Run's end, frees it.
+func New(cfg Config, d Deps) (*Service, error) {
+	if err := errors.Join(cfg.Validate(), d.validate()); err != nil {
+		return nil, fmt.Errorf("configuration of the controller: %w", err)
+	}
+	if d.Now == nil {
+		d.Now = time.Now
+	}
+	auth, err := identity.New(d.Subjects, cfg.Caches.IdentityTTL, cfg.Caches.Identities)
+	if err != nil {
+		return nil, err
+	}
+	entities, err := catalog.New(d.Entities, cfg.Caches.Entities, cfg.Caches.EntityTTL)
+	if err != nil {
+		auth.Close()
+		return nil, err
+	}
+	s := &Service{cfg: cfg, log: d.Log, auth: auth, catalog: entities}
+	if err := s.assemble(d); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (d *Deps) validate() error {
+	for name, missing := range map[string]bool{
+		"Entities": d.Entities == nil, "Activations": d.Activations == nil, "Subjects": d.Subjects == nil, "Publisher": d.Publisher == nil,
+		"Balancer": d.Balancer == nil, "Manifest": d.Manifest == nil, "Log": d.Log == nil, "Registry": d.Registry == nil,
+	} {
+		if missing {
+			return fmt.Errorf("the controller was built without %s", name)
+		}
+	}
+	return nil
+}
+
+// assemble connects the rooms behind the caches.
+func (s *Service) assemble(d Deps) error {
+	metrics, err := newMetrics(d.Registry, func() float64 { return float64(s.invoker.InFlight()) })
+	if err != nil {
+		return fmt.Errorf("register metrics: %w", err)
+	}
+	rates := entitle.Rates(s.cfg.Throttle)
+	throttle := entitle.NewThrottle(rates, d.Now)
+	s.invoker = invoke.New(invoke.Config{
+		Controller:     entity.ControllerID(s.cfg.Controller),
+		PublishTimeout: s.cfg.Times.Publish,
+		LostFactor:     s.cfg.Times.LostFactor,
+		LostExtra:      s.cfg.Times.LostExtra,
+		StdTimeout:     s.cfg.Actions.StdTimeout,
+		PollInterval:   s.cfg.Times.Poll,
+	}, invoke.Deps{
+		Balancer: d.Balancer, Publisher: d.Publisher, InFlight: throttle, Records: d.Activations,
+		Metrics: metrics, Log: d.Log, Now: d.Now,
+	})
+	front, err := api.New(s.cfg.api(rates), api.Deps{
+		Auth: s.auth, Rights: entitle.NewRights(s.catalog), Throttle: throttle, Catalog: s.catalog,
+		Entities: d.Entities, Activations: d.Activations, Invoker: s.invoker, Manifest: d.Manifest,
+		Metrics: metrics, Log: d.Log, Now: d.Now,
+	})
+	if err != nil {
+		return err
+	}
+	s.router = newRouter()
+	front.Register(s.router)
+	return nil
+}
+
+func (c *Config) api(rates entitle.Rates) api.Config {
+	return api.Config{
+		Ranges:            c.Actions.ranges(),
+		MaxParameterSize:  c.Sizes.Parameters,
+		MaxPayloadSize:    c.Sizes.Payload,
+		MaxExecSize:       c.Sizes.Exec,
+		MaxBodySize:       c.Sizes.Body,
+		ListDefault:       c.Lists.Default,
+		ListMax:           c.Lists.Max,
+		MaxWait:           c.Times.Wait,
+		RequestTimeout:    c.Times.Request,
+		MaxSequenceLength: c.Actions.MaxSequenceLength,
+		AllowedKinds:      c.Actions.AllowedKinds,
+		BuildDate:         c.Build.Date,
+		BuildNumber:       c.Build.Number,
+		Rates:             rates,
+	}
+}
+
+// newRouter routes the path as it was sent, so that an encoded slash makes no
+// segment, and answers 405 where only the verb is wrong.
+func newRouter() *gin.Engine {
+	ginMode()
+	r := gin.New()
+	r.UseEscapedPath = true
+	r.UnescapePathValues = false
+	r.RedirectTrailingSlash = false
+	r.HandleMethodNotAllowed = true
+	return r
+}
+
+// Handler serves the API.
+func (s *Service) Handler() http.Handler { return s.router }
+
+// Completed is the bus.CompletionHandler of this controller.
+func (s *Service) Completed(c *bus.Completion) { s.invoker.Completed(c) }
+
+// Invalidate forgets an entity that somebody else has written.
+func (s *Service) Invalidate(id entity.DocID) { s.catalog.Invalidate(id) }
+
+// Forget drops all that is remembered of entities and identities.
+func (s *Service) Forget() {
+	s.catalog.InvalidateAll()
+	s.auth.Forget()
+}
+
+// Close frees a service that Run does not run.
+func (s *Service) Close() {
+	s.auth.Close()
+	s.catalog.Close()
+}
+
+// Run listens on the configured address and serves until ctx ends; see Serve.
+func (s *Service) Run(ctx context.Context) error {
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", s.cfg.Address)
+	if err != nil {
+		return fmt.Errorf("listen on %s (is another process using the port?): %w", s.cfg.Address, err)
+	}
+	return s.Serve(ctx, listener)
+}
+
+// writeSlack is how much longer than the request itself its answer may take to
+// reach a slow client.
+const writeSlack = time.Minute
+
+// Serve serves on listener until ctx ends. Then it accepts no more requests and
+// lets those under way finish, waiting calls included, for as long as the
+// configuration grants. It closes the listener and the service.
+func (s *Service) Serve(ctx context.Context, listener net.Listener) error {
+	defer s.Close()
+	server := &http.Server{
+		Handler:           s.router,
+		ReadHeaderTimeout: s.cfg.Times.Header,
+		// No ReadTimeout: it would end the contexts of waiting calls. Bodies have a
+		// deadline of their own.
+		WriteTimeout:   max(s.cfg.Times.Request, s.cfg.Times.Wait) + writeSlack,
+		IdleTimeout:    s.cfg.Times.Idle,
+		MaxHeaderBytes: int(s.cfg.Sizes.Header),
+		ErrorLog:       zap.NewStdLog(s.log.Named("http")),
+	}
+	running, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	var group errgroup.Group
+	group.Go(func() error { return s.invoker.Run(running) })
+	group.Go(func() error {
+		defer stop() // also if the listener fails
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("serve on %s: %w", listener.Addr(), err)
+		}
+		return nil
+	})
+	group.Go(func() error {
+		select {
+		case <-ctx.Done():
+		case <-running.Done():
+			return nil
+		}
+		return s.shutdown(server)
+	})
+	return group.Wait()
+}
+
+func (s *Service) shutdown(server *http.Server) error {
+	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.Times.Shutdown)
+	defer cancel()
+	err := server.Shutdown(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		s.log.Warn("requests were still under way when the time to stop was over; their connections are closed, accepted activations go on",
+			zap.Duration("after", s.cfg.Times.Shutdown))
+		return server.Close()
+	}
+	return err
+}

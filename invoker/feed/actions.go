@@ -1,0 +1,64 @@
+package feed
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/maypok86/otter/v2"
+
+	"github.com/gowhisk/gowhisk/pkg/bus"
+	"github.com/gowhisk/gowhisk/pkg/entity"
+)
+
+// EntitySource reads entities; store.EntityStore is one.
+type EntitySource interface {
+	Entity(ctx context.Context, id entity.DocID) (entity.Entity, error)
+}
+
+// cacheBytes bounds the memory of cached actions, roughly.
+const cacheBytes = 64 << 20
+
+// Actions finds the actions that messages name. It keeps the documents it has
+// read, without code. Safe for concurrent use.
+type Actions struct {
+	source EntitySource
+	cache  *otter.Cache[entity.DocID, *entity.Action]
+}
+
+// NewActions returns an empty cache over source.
+func NewActions(source EntitySource) *Actions {
+	return &Actions{source: source, cache: otter.Must(&otter.Options[entity.DocID, *entity.Action]{
+		MaximumWeight: cacheBytes,
+		Weigher: func(_ entity.DocID, a *entity.Action) uint32 {
+			return uint32(min(1024+a.Parameters.Size()+a.Annotations.Size(), cacheBytes))
+		},
+	})}
+}
+
+// Cached returns the action if it is known in the revision that m names.
+func (c *Actions) Cached(m *bus.ActivationMessage) (*entity.Action, bool) {
+	a, ok := c.cache.GetIfPresent(m.Action.ID())
+	if !ok || a.Revision != m.Revision {
+		return nil, false
+	}
+	return a, true
+}
+
+// Fetch reads the action that m names, in its newest revision: when it was
+// changed after m was sent, the change counts (openwhisk-invoker.md 6.10).
+func (c *Actions) Fetch(ctx context.Context, m *bus.ActivationMessage) (*entity.Action, error) {
+	e, err := c.source.Entity(ctx, m.Action.ID())
+	if err != nil {
+		c.cache.Invalidate(m.Action.ID())
+		return nil, err
+	}
+	a, ok := e.(*entity.Action)
+	if !ok {
+		return nil, fmt.Errorf("%s is a %s: %w", m.Action, e.Type(), entity.ErrUnreadable)
+	}
+	c.cache.Set(m.Action.ID(), a)
+	return a, nil
+}
+
+// Close ends the cache's goroutines.
+func (c *Actions) Close() { c.cache.StopAllGoroutines() }

@@ -1,0 +1,139 @@
+// Package service puts the rooms of an invoker together: the feed takes
+// activations from the queue, the pool chooses containers, the runner runs them,
+// the settler records. invoker/main.go, the standalone server and tests use it.
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"github.com/gowhisk/gowhisk/invoker/activation"
+	"github.com/gowhisk/gowhisk/invoker/container"
+	"github.com/gowhisk/gowhisk/invoker/feed"
+	"github.com/gowhisk/gowhisk/invoker/pool"
+	"github.com/gowhisk/gowhisk/pkg/bus"
+	"github.com/gowhisk/gowhisk/pkg/entity"
+	"github.com/gowhisk/gowhisk/pkg/runtimes"
+	"github.com/gowhisk/gowhisk/pkg/store"
+)
+
+// Config of an invoker.
+type Config struct {
+	ID         entity.InvokerID
+	Pool       pool.Config
+	Activation activation.Config
+	// MaxQueueAge: what waited longer ends with an error instead of being run.
+	MaxQueueAge time.Duration
+	Limits      entity.LimitRanges
+	// ContainerEnv is the environment of every container, as KEY=VALUE.
+	ContainerEnv []string
+	// ShutdownTimeout is how long a stop waits for activations that run.
+	ShutdownTimeout time.Duration
+}
+
+// Deps are what an invoker works with.
+type Deps struct {
+	Queue     bus.Queue
+	Completer bus.Completer
+	Entities  store.EntityStore
+	Factory   container.Factory
+	Manifest  *runtimes.Manifest
+	Log       *zap.Logger
+	Registry  prometheus.Registerer
+}
+
+// Service is one invoker.
+type Service struct {
+	cfg     Config
+	deps    Deps
+	actions *feed.Actions
+	feed    *feed.Feed
+	pool    *pool.Loop
+	settler *activation.Settler
+}
+
+// New removes what an earlier invoker left, and puts the new one together. The
+// pool starts its stem cells at once; Run must be called, for its end frees all.
+func New(ctx context.Context, cfg Config, deps Deps) (*Service, error) {
+	if err := deps.Factory.Sweep(ctx); err != nil {
+		return nil, fmt.Errorf("removing containers of an earlier run: %w", err)
+	}
+	s := &Service{cfg: cfg, deps: deps, actions: feed.NewActions(deps.Entities)}
+	s.settler = activation.NewSettler(deps.Queue, deps.Completer, cfg.ID, cfg.Activation.SettleRetry, deps.Log)
+	runner := activation.NewRunner(cfg.Activation, deps.Entities, s.settler, deps.Log)
+	s.pool = pool.NewLoop(cfg.Pool, environment{deps.Factory, cfg.ContainerEnv}, newObserver(runner, deps.Registry), pool.SystemClock{}, deps.Log)
+	s.feed = feed.New(feed.Config{
+		MaxAge: cfg.MaxQueueAge,
+		Limits: cfg.Limits,
+		Kinds:  kinds{deps.Manifest},
+	}, deps.Queue, s.actions, s.settler, s.pool, deps.Log)
+	registerGauges(deps.Registry, s)
+	return s, nil
+}
+
+// Run ends what an earlier invoker had begun, and then serves until ctx ends. Then it takes no more, lets what runs finish for at most
+// Config.ShutdownTimeout, records the rest as stopped, and hands back what was
+// not begun.
+func (s *Service) Run(ctx context.Context) error {
+	err := s.feed.Run(ctx)
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.ShutdownTimeout)
+	defer cancel()
+	return errors.Join(err, s.stop(stop))
+}
+
+func (s *Service) stop(ctx context.Context) error {
+	defer s.actions.Close()
+	s.pool.Drain(true)
+	poolErr := s.pool.Close(ctx)
+	if errors.Is(poolErr, context.DeadlineExceeded) {
+		s.deps.Log.Warn("stopped while activations were running; their records say so", zap.Duration("waited", s.cfg.ShutdownTimeout))
+		poolErr = nil
+	}
+	// Records are owed whatever the deadline was; the store is local or retried.
+	settle, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	return errors.Join(poolErr, s.settler.Close(settle), s.deps.Factory.Close())
+}
+
+// Snapshot tells what the pool holds.
+func (s *Service) Snapshot() pool.Snapshot { return s.pool.Snapshot() }
+
+// kinds answers the feed's questions from the manifest.
+type kinds struct{ manifest *runtimes.Manifest }
+
+func (k kinds) HasSentinels(e *entity.Exec) bool {
+	if e.Kind == entity.KindBlackbox {
+		image, err := runtimes.ParseImage(e.Image)
+		return err == nil && k.manifest.IsManagedImage(image)
+	}
+	r, err := k.manifest.Resolve(e.Kind)
+	return err != nil || r.SentinelledLogs
+}
+
+func (k kinds) Image(e *entity.Exec) string {
+	if e.Kind == entity.KindBlackbox {
+		return e.Image
+	}
+	r, err := k.manifest.Resolve(e.Kind)
+	if err != nil {
+		return ""
+	}
+	return r.Image.String()
+}
+
+// environment is a factory whose containers all get the same variables.
+type environment struct {
+	container.Factory
+	variables []string
+}
+
+// Start implements container.Factory.
+func (e environment) Start(ctx context.Context, spec container.Spec) (container.Container, error) {
+	spec.Env = append(spec.Env[:len(spec.Env):len(spec.Env)], e.variables...)
+	return e.Factory.Start(ctx, spec)
+}

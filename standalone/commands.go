@@ -1,0 +1,118 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gowhisk/gowhisk/pkg/config"
+	"github.com/gowhisk/gowhisk/pkg/logging"
+	"github.com/gowhisk/gowhisk/pkg/store"
+	"github.com/gowhisk/gowhisk/pkg/store/sqlite"
+	"github.com/gowhisk/gowhisk/standalone/admin"
+	"github.com/gowhisk/gowhisk/standalone/demo"
+	"github.com/gowhisk/gowhisk/standalone/server"
+)
+
+// usageError is a mistake in the command line; wskadmin ends with 2 then.
+type usageError struct{ error }
+
+func exitCode(err error) int {
+	var usage usageError
+	if errors.As(err, &usage) {
+		return 2
+	}
+	return 1
+}
+
+func serveCommand(build server.Build) *cobra.Command {
+	return serverCommand("serve", "Run the platform in this process", build, func(context.Context, *server.Server) error { return nil })
+}
+
+func demoCommand(build server.Build) *cobra.Command {
+	return serverCommand("demo", "Run the platform, with a sample action to try", build, func(ctx context.Context, s *server.Server) error {
+		for _, sample := range demo.Samples {
+			if s.Runs(sample.Kind) {
+				return demo.Run(ctx, demo.Target{URL: s.URL(), Key: server.GuestKey, Sample: sample}, os.Stdout)
+			}
+		}
+		return nil
+	})
+}
+
+// serverCommand is a command that runs the server, and calls ready once it answers.
+func serverCommand(use, short string, build server.Build, ready func(context.Context, *server.Server) error) *cobra.Command {
+	cfg := server.DefaultConfig()
+	var file string
+	var printConfig bool
+	cmd := &cobra.Command{Use: use, Short: short, Args: cobra.NoArgs}
+	config.Flags(cmd.Flags(), &cfg)
+	cmd.Flags().StringVar(&file, "config", "", "YAML file with the same keys as the flags")
+	cmd.Flags().BoolVar(&printConfig, "print-config", false, "print the configuration and exit")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if err := config.Load(cmd.Flags(), file, &cfg); err != nil {
+			return err
+		}
+		if err := cfg.Validate(); err != nil {
+			return err
+		}
+		if printConfig {
+			return config.Print(cmd.OutOrStdout(), &cfg)
+		}
+		log, err := logging.New(cfg.LogLevel, cfg.LogFormat)
+		if err != nil {
+			return err
+		}
+		defer log.Sync() // to standard error: nothing to be done if it fails
+		s, err := server.New(cmd.Context(), cfg, build, log)
+		if err != nil {
+			return err
+		}
+		return s.Run(cmd.Context(), func(ctx context.Context) error {
+			fmt.Printf("Gowhisk is ready on %s\n", s.URL())
+			return ready(ctx, s)
+		})
+	}
+	return cmd
+}
+
+func adminCommand() *cobra.Command {
+	dataDir := server.DefaultConfig().DataDir
+	if env := os.Getenv(config.EnvPrefix + "DATA_DIR"); env != "" {
+		dataDir = env
+	}
+	cmd := admin.Command(func(ctx context.Context) (store.SubjectStore, func() error, error) {
+		path := server.DatabasePath(dataDir)
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			return nil, nil, fmt.Errorf("there is no database in %s; start a server on it first, or name another with --data-dir", dataDir)
+		}
+		db, err := sqlite.Open(ctx, sqlite.Options{Path: path})
+		if err != nil {
+			return nil, nil, err
+		}
+		return db.Subjects(), db.Close, nil
+	})
+	cmd.PersistentFlags().StringVar(&dataDir, "data-dir", dataDir, "data directory of the server")
+	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	wrapArgs(cmd)
+	return cmd
+}
+
+// wrapArgs makes wrong arguments of cmd and its sub-commands usage errors.
+func wrapArgs(cmd *cobra.Command) {
+	if check := cmd.Args; check != nil {
+		cmd.Args = func(cmd *cobra.Command, args []string) error {
+			if err := check(cmd, args); err != nil {
+				return usageError{fmt.Errorf("%w\nUsage: %s", err, cmd.UseLine())}
+			}
+			return nil
+		}
+	}
+	for _, sub := range cmd.Commands() {
+		wrapArgs(sub)
+	}
+}

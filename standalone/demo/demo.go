@@ -1,0 +1,124 @@
+// Package demo shows a server that has just started at work: it creates a sample
+// action, invokes it over HTTP as any client would, and prints what to try next.
+package demo
+
+import (
+	"bytes"
+	"context"
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/gowhisk/gowhisk/pkg/entity"
+)
+
+// The sample in the languages that a machine may have.
+var (
+	//go:embed hello.js
+	helloNode string
+	//go:embed hello.py
+	helloPython string
+)
+
+// Sample is a source file of the sample action.
+type Sample struct{ File, Kind, Source string }
+
+// Samples by the family of runtimes that they need, in order of preference.
+var Samples = []Sample{
+	{"hello.js", "nodejs:default", helloNode},
+	{"hello.py", "python:default", helloPython},
+}
+
+// actionName is what the sample is stored as, in the caller's default package.
+const actionName = "hello"
+
+// Target is the server to show.
+type Target struct {
+	URL string
+	Key entity.AuthKey
+	// Sample is what to create.
+	Sample Sample
+}
+
+// Run creates the sample action, invokes it, and writes to w what came of it and
+// which commands do the same.
+func Run(ctx context.Context, t Target, w io.Writer) error {
+	body, err := entity.EncodeJSON(map[string]any{"exec": map[string]string{"kind": t.Sample.Kind, "code": t.Sample.Source}})
+	if err != nil {
+		return err
+	}
+	if _, err := t.call(ctx, http.MethodPut, "?overwrite=true", body); err != nil {
+		return fmt.Errorf("creating the sample action: %w", err)
+	}
+	fmt.Fprintf(w, "\nCreated the action /_/%s from %s.\n", actionName, t.Sample.File)
+	for _, try := range []string{"first", "again"} {
+		if err := t.invoke(ctx, w, try); err != nil {
+			return err
+		}
+	}
+	t.suggest(w)
+	return nil
+}
+
+func (t Target) invoke(ctx context.Context, w io.Writer, try string) error {
+	start := time.Now()
+	answer, err := t.call(ctx, http.MethodPost, "?blocking=true", []byte(`{"name":"Gowhisk"}`))
+	took := time.Since(start)
+	if err != nil {
+		return fmt.Errorf("invoking the sample action: %w", err)
+	}
+	var record struct {
+		ActivationID string
+		Response     struct{ Result json.RawMessage }
+	}
+	if err := json.Unmarshal(answer, &record); err != nil {
+		return fmt.Errorf("invoking the sample action: %w", err)
+	}
+	fmt.Fprintf(w, "Invoked it (%s):  %s   activation %s, %.1f ms\n", try, record.Response.Result, record.ActivationID, float64(took.Microseconds())/1000)
+	return nil
+}
+
+func (t Target) address() string {
+	return t.URL + "/api/v1/namespaces/_/actions/" + actionName
+}
+
+func (t Target) call(ctx context.Context, method, query string, body []byte) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, method, t.address()+query, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	req.SetBasicAuth(t.Key.UUID, t.Key.Key)
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, 4<<20))
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("%s: %s", resp.Status, strings.TrimSpace(string(answer)))
+	}
+	return answer, nil
+}
+
+func (t Target) suggest(w io.Writer) {
+	fmt.Fprintf(w, `
+Try it with curl:
+  curl -u %[1]s \
+    -H 'Content-Type: application/json' -d '{"name":"you"}' \
+    '%[2]s?blocking=true&result=true'
+
+or with the OpenWhisk client:
+  wsk property set --apihost %[3]s --auth %[1]s
+  wsk action invoke %[4]s --result --param name you
+
+Ctrl-C stops the server.
+`, t.Key, t.address(), t.URL, actionName)
+}

@@ -1,0 +1,53 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/gofrs/flock"
+)
+
+// dataDir is the directory of a server, locked against a second one.
+type dataDir struct {
+	path string
+	lock *flock.Flock
+	// temporary directories go with the server.
+	temporary bool
+}
+
+// openDataDir makes the directory and locks it. Its errors say what to do.
+func openDataDir(cfg Config) (*dataDir, error) {
+	if cfg.Ephemeral {
+		path, err := os.MkdirTemp("", "gowhisk-")
+		if err != nil {
+			return nil, fmt.Errorf("making a temporary directory: %w; set TMPDIR to a directory that can be written", err)
+		}
+		return &dataDir{path: path, temporary: true}, nil
+	}
+	path, err := filepath.Abs(cfg.DataDir)
+	if err != nil {
+		return nil, fmt.Errorf("--data-dir %s: %w", cfg.DataDir, err)
+	}
+	// The database holds keys: others must not read it.
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return nil, fmt.Errorf("the data directory cannot be made: %w; name another with --data-dir, or use --ephemeral", err)
+	}
+	lock := flock.New(filepath.Join(path, "lock"))
+	locked, err := lock.TryLock()
+	if err != nil {
+		return nil, fmt.Errorf("the data directory %s cannot be written: %w; name another with --data-dir, or use --ephemeral", path, err)
+	}
+	if !locked {
+		return nil, errors.New("another server runs on the data directory " + path + "; stop it, or name another directory with --data-dir")
+	}
+	return &dataDir{path: path, lock: lock}, nil
+}
+
+func (d *dataDir) close() error {
+	if d.temporary {
+		return os.RemoveAll(d.path)
+	}
+	return d.lock.Unlock()
+}
