@@ -21,7 +21,7 @@ type Action struct {
 // Exec is the code of an action.
 type Exec struct {
 	Kind  string `json:"kind"`
-	Code  string `json:"code"`
+	Code  string `json:"code"` // empty is code too, for managed kinds
 	Main  string `json:"main,omitempty"`
 	Image string `json:"image,omitempty"`
 }

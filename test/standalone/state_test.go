@@ -70,7 +70,7 @@ func TestAdministrationActsWhileTheServerRuns(t *testing.T) {
 		require.Equal(t, 1, twice.Code)
 		require.Contains(t, twice.Stdout+twice.Stderr, "Namespace already exists")
 		usage := s.Admin(t, "user", "no-such-command")
-		require.NotZero(t, usage.Code)
+		require.Equal(t, 2, usage.Code, "exit status of a usage error (openwhisk-rest-api.md 20.3)")
 	})
 
 	t.Run("limits", func(t *testing.T) {
