@@ -6,7 +6,6 @@ import (
 	"io"
 	"mime"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"sync"
@@ -53,12 +52,7 @@ func (x *Exchange) request() *http.Request { return x.gin.Request }
 // context ends when the client goes away or the request has taken too long.
 func (x *Exchange) context() context.Context { return x.gin.Request.Context() }
 
-func (x *Exchange) query() url.Values {
-	if x.gin.Request.URL.RawQuery == "" {
-		return nil
-	}
-	return x.gin.Request.URL.Query()
-}
+func (x *Exchange) query() query { return query(x.gin.Request.URL.RawQuery) }
 
 // Shared header values: net/http does not change them.
 var (
