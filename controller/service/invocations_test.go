@@ -160,11 +160,6 @@ func TestInvocations(t *testing.T) {
 		other.a.action("echo")
 		require.Equal(t, `{"x":1}`, other.a.post("_/actions/echo?blocking=true&result=true", `{"x":1}`).is(200).body)
 	})
-	t.Run("deprecated_runtime", func(t *testing.T) {
-		old := &entity.Action{Header: entity.Header{Namespace: "ns", Name: "old", Version: entity.FirstVersion}, Exec: entity.Exec{Kind: "gone:1", Code: new(string)}}
-		require.NoError(t, w.db.Entities().Put(t.Context(), old))
-		w.a.post("_/actions/old", "").is(202) // what the manifest does not know is the invoker's to refuse
-	})
 }
 
 // orderless returns want if the body equals it as JSON.
