@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"slices"
 
 	"github.com/gowhisk/gowhisk/controller/entitle"
 	"github.com/gowhisk/gowhisk/pkg/entity"
@@ -255,7 +254,7 @@ func (a *API) resolveKind(kind string) (entity.RuntimeRule, error) {
 
 func (req *actionRequest) parseRest(fields map[string]json.RawMessage) error {
 	if raw, ok := present(fields, "delAnnotations"); ok {
-		if json.Unmarshal(raw, &req.delAnnotations) != nil || slices.Contains(req.delAnnotations, "") {
+		if json.Unmarshal(raw, &req.delAnnotations) != nil {
 			return malformed("delAnnotations malformed")
 		}
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/gowhisk/gowhisk/controller/balancer"
 	"github.com/gowhisk/gowhisk/controller/service"
 	"github.com/gowhisk/gowhisk/pkg/bus"
+	"github.com/gowhisk/gowhisk/pkg/bus/local"
 	"github.com/gowhisk/gowhisk/pkg/entity"
 	"github.com/gowhisk/gowhisk/pkg/runtimes"
 	"github.com/gowhisk/gowhisk/pkg/store/sqlite"
@@ -50,7 +51,7 @@ func (d *discard) SetReadDeadline(time.Time) error { return nil }
 
 // benchmarkWorld returns the handler of a controller over a store in memory, with
 // a key and an action "echo" in its namespace.
-func benchmarkWorld(b *testing.B) (http.Handler, entity.AuthKey) {
+func benchmarkWorld(b *testing.B, real bool) (http.Handler, entity.AuthKey) {
 	ctx := b.Context()
 	db, err := sqlite.Open(ctx, sqlite.Options{InMemory: true})
 	require.NoError(b, err)
@@ -58,13 +59,22 @@ func benchmarkWorld(b *testing.B) (http.Handler, entity.AuthKey) {
 	cfg := service.Default()
 	cfg.Throttle = service.Throttle{InvocationsPerMinute: 1 << 40, ConcurrentInvocations: 1 << 40, FiresPerMinute: 1}
 	publisher := &instant{record: recordOf(&bus.ActivationMessage{}, entity.Response{Result: json.RawMessage(`{"greeting":"hello"}`)})}
+	queues := local.New(db, local.Options{})
+	var chosen bus.Publisher = publisher
+	if real {
+		chosen = queues
+	}
 	s, err := service.New(cfg, service.Deps{
-		Entities: db.Entities(), Activations: db.Activations(), Subjects: db.Subjects(), Publisher: publisher,
+		Entities: db.Entities(), Activations: db.Activations(), Subjects: db.Subjects(), Publisher: chosen,
 		Balancer: balancer.Single(0), Manifest: runtimes.Default(), Log: zap.NewNop(), Registry: prometheus.NewRegistry(),
 	})
 	require.NoError(b, err)
 	b.Cleanup(s.Close)
 	publisher.completed = s.Completed
+	if real {
+		startWorker(b, queues)
+		b.Cleanup(queues.HandleCompletions(entity.ControllerID(cfg.Controller), s.Completed))
+	}
 	key := entity.NewAuthKey()
 	require.NoError(b, db.Subjects().PutSubject(ctx, &entity.Subject{Name: "alice", Namespaces: []entity.SubjectNamespace{{Name: "ns", AuthKey: key}}}))
 	code := "function main(){}"
@@ -79,8 +89,13 @@ func benchmarkWorld(b *testing.B) (http.Handler, entity.AuthKey) {
 
 // BenchmarkBlockingInvoke is the controller's whole part of a warm blocking call,
 // without the network, the queue and the container.
-func BenchmarkBlockingInvoke(b *testing.B) {
-	handler, key := benchmarkWorld(b)
+func BenchmarkBlockingInvoke(b *testing.B) { benchmarkInvoke(b, false) }
+
+// BenchmarkBlockingInvokeThroughTheQueue adds the durable queue and the record.
+func BenchmarkBlockingInvokeThroughTheQueue(b *testing.B) { benchmarkInvoke(b, true) }
+
+func benchmarkInvoke(b *testing.B, real bool) {
+	handler, key := benchmarkWorld(b, real)
 	payload := []byte(`{"name":"world","n":[1,2,3]}`)
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {
