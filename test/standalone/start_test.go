@@ -51,15 +51,7 @@ func TestStart(t *testing.T) {
 	})
 
 	t.Run("no_runtime_on_an_empty_path", func(t *testing.T) {
-		s := harness.Start(t, harness.Options{Env: []string{"PATH="}})
-		for _, part := range []string{"node", "python", "PATH"} {
-			require.Contains(t, s.Process().Log(), part, "the warning names what is missing and where it is looked for")
-		}
-		guest := s.Guest()
-		guest.PutAction(t, "a", harness.Node(`function main() { return {} }`))
-		r := guest.Invoke(t, "a", `{}`)
-		r.Is(t, 502)
-		require.Contains(t, r.Field("response.result.error").String(), "nodejs:", "the result names the runtime that is missing")
+		refusesToStart(t, harness.Options{Ephemeral: true, Env: []string{"PATH="}}, "Node.js", "Python", "PATH")
 	})
 
 	t.Run("less_memory_than_an_action_may_have", func(t *testing.T) {
