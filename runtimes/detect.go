@@ -43,21 +43,21 @@ type language struct {
 	question []string
 	// parts is how many numbers of the version the kind has.
 	parts int
+	// oldest is the first version that the launcher supports.
+	oldest string
 }
 
 var known = []language{
 	{"nodejs", regexp.MustCompile(`^node(js)?(-?\d+)?$`),
-		[]string{"-p", `process.execPath+"\n"+process.versions.node`}, 1},
+		[]string{"-p", `process.execPath+"\n"+process.versions.node`}, 1, "18.0.0"},
 	{"python", regexp.MustCompile(`^python3(\.\d+)?$`),
-		[]string{"-I", "-S", "-c", `import sys;print(sys.executable);print("%d.%d.%d"%sys.version_info[:3])`}, 2},
+		[]string{"-I", "-S", "-c", `import sys;print(sys.executable);print("%d.%d.%d"%sys.version_info[:3])`}, 2, "3.8.0"},
 }
 
 // Detect finds the interpreters on PATH, by asking each candidate for its own
-// path and version, all at once. The first of each kind on PATH counts, but an
-// interpreter outside a version manager's wrapper directory comes first for its
-// own kind only. The result has the families in a fixed order, each with its
+// path and version, all at once. The first of each kind on PATH counts. The result has the families in a fixed order, each with its
 // newest version first; the shell is always there. Candidates that do not answer
-// are left out. The error is ctx's.
+// or are too old for their launcher are left out. The error is ctx's.
 func Detect(ctx context.Context) ([]Interpreter, error) {
 	var found []Interpreter
 	for _, l := range known {
@@ -78,7 +78,7 @@ func (l language) detect(ctx context.Context) []Interpreter {
 	var group sync.WaitGroup
 	for i, path := range candidates {
 		group.Go(func() {
-			if answer, err := l.ask(ctx, path); err == nil {
+			if answer, err := l.examine(ctx, path); err == nil {
 				answers[i] = answer
 			}
 		})
@@ -86,7 +86,8 @@ func (l language) detect(ctx context.Context) []Interpreter {
 	group.Wait()
 	var found []Interpreter
 	for _, a := range answers {
-		if a != nil && !slices.ContainsFunc(found, func(f Interpreter) bool { return f.Kind == a.Kind }) {
+		if a != nil && compareVersions(a.Version, l.oldest) >= 0 &&
+			!slices.ContainsFunc(found, func(f Interpreter) bool { return f.Kind == a.Kind }) {
 			found = append(found, *a)
 		}
 	}
@@ -106,16 +107,51 @@ func (l language) candidates() []string {
 			if !l.names.MatchString(e.Name()) {
 				continue
 			}
-			path := filepath.Join(dir, e.Name())
-			info, err := os.Stat(path)
-			if err != nil || !info.Mode().IsRegular() || info.Mode().Perm()&0o111 == 0 ||
-				slices.ContainsFunc(files, func(f os.FileInfo) bool { return os.SameFile(f, info) }) {
-				continue
+			for _, path := range behindWrapper(dir, e.Name()) {
+				info, err := os.Stat(path)
+				if err != nil || !info.Mode().IsRegular() || info.Mode().Perm()&0o111 == 0 ||
+					slices.ContainsFunc(files, func(f os.FileInfo) bool { return os.SameFile(f, info) }) {
+					continue
+				}
+				paths, files = append(paths, path), append(files, info)
 			}
-			paths, files = append(paths, path), append(files, info)
 		}
 	}
 	return paths
+}
+
+// behindWrapper returns the binaries that a version manager of the rbenv family
+// (pyenv, nodenv) has behind the wrapper name, newest first; asking a wrapper
+// takes half a second, and it knows only the version that is chosen now. For
+// other files it returns the file.
+func behindWrapper(dir, name string) []string {
+	if filepath.Base(dir) == "shims" {
+		versions, err := filepath.Glob(filepath.Join(filepath.Dir(dir), "versions", "*", "bin", name))
+		if err == nil && len(versions) > 0 {
+			slices.SortFunc(versions, func(a, b string) int { return compareVersions(versionOf(b), versionOf(a)) })
+			return versions
+		}
+	}
+	return []string{filepath.Join(dir, name)}
+}
+
+// versionOf is the version in the path PREFIX/versions/VERSION/bin/NAME.
+func versionOf(path string) string {
+	return filepath.Base(filepath.Dir(filepath.Dir(path)))
+}
+
+// release is a version that a version manager gave a directory its name by.
+var release = regexp.MustCompile(`^\d+\.\d+\.\d+$`)
+
+// examine finds out what a candidate is, without starting it where its path says
+// so already: a machine may have ten versions, and each start takes a while.
+func (l language) examine(ctx context.Context, path string) (*Interpreter, error) {
+	executable, err := filepath.EvalSymlinks(path)
+	if version := versionOf(path); err == nil && release.MatchString(version) &&
+		filepath.Base(filepath.Dir(filepath.Dir(filepath.Dir(path)))) == "versions" {
+		return l.interpreter(executable, version)
+	}
+	return l.ask(ctx, path)
 }
 
 // ask runs the candidate's question.
@@ -136,6 +172,10 @@ func (l language) ask(ctx context.Context, path string) (*Interpreter, error) {
 	if executable, err = filepath.EvalSymlinks(executable); err != nil {
 		return nil, err
 	}
+	return l.interpreter(executable, version)
+}
+
+func (l language) interpreter(executable, version string) (*Interpreter, error) {
 	numbers := strings.SplitN(version, ".", 3)
 	if len(numbers) < 3 || !filepath.IsAbs(executable) {
 		return nil, fmt.Errorf("the version %q or the path %q makes no sense", version, executable)

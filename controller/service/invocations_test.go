@@ -203,7 +203,7 @@ func TestActivations(t *testing.T) {
 	})
 	t.Run("case_085_result_and_logs", func(t *testing.T) {
 		require.Equal(t, `{"status":"success","success":true,"size":10,"result":{"n":0.10}}`, w.a.get("_/activations/"+first+"/result").is(200).body)
-		require.Len(t, w.a.get("_/activations/"+first+"/logs").is(200).object()["logs"], 1)
+		require.Len(t, w.a.get("_/activations/" + first + "/logs").is(200).object()["logs"], 1)
 	})
 	t.Run("case_086_no_other_part", func(t *testing.T) {
 		w.a.get("_/activations/"+first+"/bogus").fails(404, "The requested resource could not be found.")

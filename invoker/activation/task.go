@@ -28,13 +28,6 @@ type Task struct {
 // Message is the request that the task serves.
 func (t *Task) Message() *bus.ActivationMessage { return t.Delivery.Message }
 
-// ReuseKey names the containers that may serve the task warm: those of the same
-// revision of the action, run for the same namespace (openwhisk-invoker.md 2.5;
-// docs/differences.md says why the revision counts here).
-func ReuseKey(namespace string, a *entity.Action) string {
-	return namespace + "\x00" + string(a.ID()) + "\x00" + a.Revision
-}
-
 // isKeyGranted reports whether the action is given the caller's key: asked for by
 // annotation, or an old action without it (openwhisk-rest-api.md 8.4).
 func isKeyGranted(a *entity.Action) bool {

@@ -15,6 +15,17 @@ type EntitySource interface {
 	Entity(ctx context.Context, id entity.DocID) (entity.Entity, error)
 }
 
+// Runnable is an action as the invoker runs it, without code.
+type Runnable struct {
+	*entity.Action
+	// identity tells which warm containers may serve it, see entity.Action.Identity.
+	identity string
+}
+
+// reuseKey names the containers that may serve the action warm for a namespace:
+// no two namespaces share one, whosever the action is.
+func (r *Runnable) reuseKey(namespace string) string { return namespace + "\x00" + r.identity }
+
 // cacheBytes bounds the memory of cached actions, roughly.
 const cacheBytes = 64 << 20
 
@@ -22,21 +33,21 @@ const cacheBytes = 64 << 20
 // read, without code. Safe for concurrent use.
 type Actions struct {
 	source EntitySource
-	cache  *otter.Cache[entity.DocID, *entity.Action]
+	cache  *otter.Cache[entity.DocID, *Runnable]
 }
 
 // NewActions returns an empty cache over source.
 func NewActions(source EntitySource) *Actions {
-	return &Actions{source: source, cache: otter.Must(&otter.Options[entity.DocID, *entity.Action]{
+	return &Actions{source: source, cache: otter.Must(&otter.Options[entity.DocID, *Runnable]{
 		MaximumWeight: cacheBytes,
-		Weigher: func(_ entity.DocID, a *entity.Action) uint32 {
+		Weigher: func(_ entity.DocID, a *Runnable) uint32 {
 			return uint32(min(1024+a.Parameters.Size()+a.Annotations.Size(), cacheBytes))
 		},
 	})}
 }
 
 // Cached returns the action if it is known in the revision that m names.
-func (c *Actions) Cached(m *bus.ActivationMessage) (*entity.Action, bool) {
+func (c *Actions) Cached(m *bus.ActivationMessage) (*Runnable, bool) {
 	a, ok := c.cache.GetIfPresent(m.Action.ID())
 	if !ok || a.Revision != m.Revision {
 		return nil, false
@@ -46,7 +57,7 @@ func (c *Actions) Cached(m *bus.ActivationMessage) (*entity.Action, bool) {
 
 // Fetch reads the action that m names, in its newest revision: when it was
 // changed after m was sent, the change counts (openwhisk-invoker.md 6.10).
-func (c *Actions) Fetch(ctx context.Context, m *bus.ActivationMessage) (*entity.Action, error) {
+func (c *Actions) Fetch(ctx context.Context, m *bus.ActivationMessage) (*Runnable, error) {
 	e, err := c.source.Entity(ctx, m.Action.ID())
 	if err != nil {
 		c.cache.Invalidate(m.Action.ID())
@@ -56,8 +67,9 @@ func (c *Actions) Fetch(ctx context.Context, m *bus.ActivationMessage) (*entity.
 	if !ok {
 		return nil, fmt.Errorf("%s is a %s: %w", m.Action, e.Type(), entity.ErrUnreadable)
 	}
-	c.cache.Set(m.Action.ID(), a)
-	return a, nil
+	r := &Runnable{Action: a, identity: a.Identity()}
+	c.cache.Set(m.Action.ID(), r)
+	return r, nil
 }
 
 // Close ends the cache's goroutines.

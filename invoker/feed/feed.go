@@ -188,16 +188,16 @@ func (f *Feed) refuse(m *bus.ActivationMessage, now time.Time) (entity.Response,
 	return entity.Response{}, false
 }
 
-func (f *Feed) submit(d bus.Delivery, a *entity.Action) {
+func (f *Feed) submit(d bus.Delivery, a *Runnable) {
 	m := d.Message
 	if err := m.User.Limits.Ranges(f.cfg.Limits).Check(entity.PatchOf(a.Limits)); err != nil {
-		f.end(d, a, entity.ErrorResponse(entity.StatusApplicationError, err.Error()))
+		f.end(d, a.Action, entity.ErrorResponse(entity.StatusApplicationError, err.Error()))
 		return
 	}
-	task := &activation.Task{Delivery: d, Action: a, SentinelledLogs: f.cfg.Kinds.HasSentinels(&a.Exec), Attempt: d.Attempts}
+	task := &activation.Task{Delivery: d, Action: a.Action, SentinelledLogs: f.cfg.Kinds.HasSentinels(&a.Exec), Attempt: d.Attempts}
 	err := f.pool.Submit(pool.Job{
 		ActivationID: string(m.ActivationID),
-		ReuseKey:     activation.ReuseKey(m.User.Namespace, a),
+		ReuseKey:     a.reuseKey(m.User.Namespace),
 		Namespace:    m.User.Namespace,
 		Action:       string(a.ID()),
 		Kind:         a.Exec.Kind,

@@ -41,15 +41,16 @@ func (f *Feed) recoverOne(ctx context.Context, d bus.Delivery) {
 	a, err := f.actions.Fetch(ctx, d.Message)
 	if err == nil && a.Annotations.Truthy("retry") && d.Attempts < maxAttempts {
 		if r, refused := f.refuse(d.Message, time.Now()); refused {
-			f.end(d, a, r)
+			f.end(d, a.Action, r)
 			return
 		}
 		f.submit(d, a)
 		return
 	}
-	if err != nil {
-		a = nil
+	var action *entity.Action
+	if err == nil {
+		action = a.Action
 	}
-	f.end(d, a, entity.ErrorResponse(entity.StatusWhiskError,
+	f.end(d, action, entity.ErrorResponse(entity.StatusWhiskError,
 		"The server stopped while the activation was running. It was not run again, for it may have done its work."))
 }

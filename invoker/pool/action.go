@@ -17,7 +17,7 @@ type task struct {
 	runStart     time.Time
 	initialising bool
 	reschedules  int
-	// startAttempts counts failed starts; those that began before attemptsAt are
+	// startAttempts counts failed starts; those that began by attemptsAt are
 	// one with the last that was counted.
 	startAttempts int
 	attemptsAt    time.Time
@@ -82,6 +82,10 @@ type action struct {
 	starving bool
 
 	duration average
+	// gap is how long the action is without any job before the next one comes;
+	// idleSince is when it last ran out of them.
+	gap       average
+	idleSince time.Time
 	// lastRunStart is when the latest run began.
 	lastRunStart time.Time
 	// grownAt is when the action's last container was arranged or became ready.

@@ -121,6 +121,7 @@ func DefaultConfig(memory entity.Megabytes) Config {
 		ReactiveCheckInterval:   10 * time.Minute,
 		ReactiveExpirationLimit: 100,
 		MaxParallelStarts:       2,
+		MaxParallelUserStarts:   8,
 		ReserveAfter:            time.Second,
 		StartCostGuess:          300 * time.Millisecond,
 		DurationGuess:           5 * time.Millisecond,

@@ -18,6 +18,7 @@
 //     it is ready, so a job never waits behind a container that starts slowly.
 //   - Evictions are exact: memory is promised to a new container (state Planned)
 //     and the container starts only when the evicted ones are gone, so the pool
-//     never hands out more than it has nor evicts more than it needs.
+//     never hands out more than it has nor evicts more than it needs. A container
+//     that is in constant use is not evicted between two uses.
 //   - A container that answers 503 or does not listen gives its job back.
 package pool

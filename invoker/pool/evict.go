@@ -41,14 +41,17 @@ func LeastRecentlyUsed(a, b Candidate) int {
 
 // evictFor removes as few containers as make room for a's next one, or none if
 // they cannot. An action that has containers takes only what has not been used
-// for longer than it would wait, so that two busy actions do not take turns.
+// for longer than it would wait, so that two busy actions do not take turns; one
+// that has none takes all but those that are hot.
 func (p *Pool) evictFor(a *action, wait time.Duration) bool {
 	need := p.promised() + a.class.memory - p.cfg.Memory
 	var unusedSince time.Time
 	if a.slots > 0 {
 		unusedSince = p.now.Add(-wait)
 	}
-	candidates := p.evictable(unusedSince)
+	candidates := slices.DeleteFunc(p.evictable(unusedSince), func(c Candidate) bool {
+		return p.isHot(p.containers[c.Container])
+	})
 	var sum entity.Megabytes
 	for _, c := range candidates {
 		sum += c.Memory
@@ -57,6 +60,28 @@ func (p *Pool) evictFor(a *action, wait time.Duration) bool {
 		return false
 	}
 	p.evict(candidates, need)
+	return true
+}
+
+// isHot reports whether an idle container will very likely be used again in a
+// moment, much sooner than it could be started again: its evictor, were it as busy,
+// would lose it again at once, and both would only start containers. A container
+// is hot for no longer than its fair time, and jobs that have aged take it.
+func (p *Pool) isHot(c *member) bool {
+	const patience = 4 // times the usual gap
+	if c.state != Idle || !c.action.gap.known {
+		return false
+	}
+	start, init := p.costsOf(c.class.kind)
+	expected := patience * c.action.gap.mean
+	end := c.lastUsed.Add(expected)
+	if fairEnd := c.assignedAt.Add(p.fairTime(c.action)); fairEnd.Before(end) {
+		end = fairEnd
+	}
+	if expected >= start+init || !p.now.Before(end) {
+		return false
+	}
+	p.wakeAt(end)
 	return true
 }
 
@@ -136,12 +161,18 @@ func (p *Pool) isAged(a *action) bool {
 
 // reserve keeps all memory that becomes free for a, and removes idle containers
 // although they do not suffice yet. Other actions start nothing meanwhile; warm
-// containers go on.
-func (p *Pool) reserve(a *action) {
+// containers go on. It reports whether that made enough room after all, and a's
+// container is planned.
+func (p *Pool) reserve(a *action) bool {
 	p.reserved = a
 	if need := p.promised() + a.class.memory - p.cfg.Memory; need > 0 {
 		p.evict(p.evictable(time.Time{}), need)
 	}
+	if !p.startFor(a, Recreated) {
+		return false
+	}
+	p.reserved = nil
+	return true
 }
 
 // yields reports whether c, in which a run has just ended, is taken from its

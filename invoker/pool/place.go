@@ -21,8 +21,7 @@ func (p *Pool) dispatch() {
 		if a == nil || !p.isAged(a) {
 			break
 		}
-		if !p.extend(a) {
-			p.reserve(a)
+		if !p.extend(a) && !p.reserve(a) {
 			return
 		}
 	}
@@ -237,7 +236,7 @@ func (p *Pool) startFailedFor(c *member, err error) {
 // countAttempt counts a failed start, and reports whether t had enough of them.
 // Starts that failed side by side count as one.
 func (p *Pool) countAttempt(t *task, began time.Time) (enough bool) {
-	if t.startAttempts > 0 && began.Before(t.attemptsAt) {
+	if t.startAttempts > 0 && !began.After(t.attemptsAt) {
 		return false
 	}
 	t.startAttempts++

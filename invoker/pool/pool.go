@@ -45,6 +45,9 @@ type Pool struct {
 	forgetAt  time.Time // next look for dormant actions
 	draining  bool
 	handBack  bool // and jobs that were not started are handed back
+
+	// observe, if set, is told of every transition.
+	observe func(from, to State)
 }
 
 // New returns an empty pool; its stem cells start with the first Tick.
@@ -112,6 +115,9 @@ func (p *Pool) emit(e Effect) { p.effects = append(p.effects, e) }
 func (p *Pool) move(c *member, to State) {
 	from := c.state
 	to.mustFollow(from, c.id)
+	if p.observe != nil {
+		p.observe(from, to)
+	}
 	p.counts[from]--
 	p.memory[from] -= c.class.memory
 	if list := p.lists[from]; list != nil {

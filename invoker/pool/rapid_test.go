@@ -138,7 +138,7 @@ func (w *world) end(id string) {
 	require.Equal(w.t, 1, w.jobs[id].ends, "a job ends once")
 }
 
-// pick returns a container for which fits holds, or skips the step.
+// pick returns a container for which fits holds, or nil.
 func (w *world) pick(t *rapid.T, fits func(*worldContainer) bool) *worldContainer {
 	var found []*worldContainer
 	for _, c := range w.containers {
@@ -147,7 +147,7 @@ func (w *world) pick(t *rapid.T, fits func(*worldContainer) bool) *worldContaine
 		}
 	}
 	if len(found) == 0 {
-		t.Skip()
+		return nil
 	}
 	slices.SortFunc(found, func(a, b *worldContainer) int { return int(a.Container) - int(b.Container) })
 	return rapid.SampledFrom(found).Draw(t, "container")
@@ -162,7 +162,7 @@ func (w *world) failure(t *rapid.T) error {
 
 func (w *world) submit(t *rapid.T) {
 	if w.draining {
-		t.Skip()
+		return
 	}
 	w.lastJob++
 	n := rapid.IntRange(0, 7).Draw(t, "action")
@@ -178,6 +178,9 @@ func (w *world) submit(t *rapid.T) {
 
 func (w *world) answerStart(t *rapid.T) {
 	c := w.pick(t, func(c *worldContainer) bool { return c.phase == "starting" })
+	if c == nil {
+		return
+	}
 	err := w.failure(t)
 	if err == nil {
 		c.phase = "up"
@@ -193,12 +196,18 @@ func (w *world) answerStart(t *rapid.T) {
 
 func (w *world) answerInit(t *rapid.T) {
 	c := w.pick(t, func(c *worldContainer) bool { return c.initing })
+	if c == nil {
+		return
+	}
 	c.initing, c.warmFor = false, w.jobs[c.jobs[0]].ReuseKey
 	w.step(Initialised{Container: c.Container})
 }
 
 func (w *world) answerRun(t *rapid.T) {
 	c := w.pick(t, func(c *worldContainer) bool { return len(c.jobs) > 0 })
+	if c == nil {
+		return
+	}
 	i := rapid.IntRange(0, len(c.jobs)-1).Draw(t, "job")
 	id := c.jobs[i]
 	c.jobs = slices.Delete(c.jobs, i, i+1)
@@ -218,6 +227,9 @@ func (w *world) answerRun(t *rapid.T) {
 
 func (w *world) answerPause(t *rapid.T) {
 	c := w.pick(t, func(c *worldContainer) bool { return c.phase == "pausing" })
+	if c == nil {
+		return
+	}
 	err := w.failure(t)
 	c.phase = "paused"
 	w.step(PauseDone{Container: c.Container, Err: err})
@@ -225,6 +237,9 @@ func (w *world) answerPause(t *rapid.T) {
 
 func (w *world) answerResume(t *rapid.T) {
 	c := w.pick(t, func(c *worldContainer) bool { return c.phase == "resuming" })
+	if c == nil {
+		return
+	}
 	err := w.failure(t)
 	c.phase = "up"
 	w.step(ResumeDone{Container: c.Container, Err: err})
@@ -232,6 +247,9 @@ func (w *world) answerResume(t *rapid.T) {
 
 func (w *world) answerRemove(t *rapid.T) {
 	c := w.pick(t, func(c *worldContainer) bool { return c.phase == "removing" })
+	if c == nil {
+		return
+	}
 	delete(w.containers, c.Container)
 	w.step(Removed{Container: c.Container})
 }

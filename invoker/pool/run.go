@@ -14,6 +14,9 @@ func (p *Pool) submit(job *Job) {
 		return
 	}
 	a := p.actionOf(job)
+	if a.active == 0 && a.waiting.length == 0 && !a.idleSince.IsZero() {
+		a.gap.add(p.now.Sub(a.idleSince))
+	}
 	t := &task{job: job, action: a, enqueued: p.now}
 	p.jobs[job.ActivationID] = t
 	if job.Memory > p.cfg.Memory {
@@ -131,6 +134,9 @@ func (p *Pool) finished(e Finished) {
 		p.reschedule(t)
 	} else {
 		delete(p.jobs, e.ActivationID)
+	}
+	if a.active == 0 {
+		a.idleSince = p.now
 	}
 	p.afterRun(c, e.Outcome)
 }

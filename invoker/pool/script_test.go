@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/cockroachdb/datadriven"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/gowhisk/gowhisk/invoker/container"
@@ -35,11 +36,17 @@ func TestScripts(t *testing.T) {
 	paths, err := filepath.Glob("testdata/*.txt")
 	require.NoError(t, err)
 	require.NotEmpty(t, paths)
+	seen := map[[2]State]bool{}
 	for _, path := range paths {
 		t.Run(strings.TrimSuffix(filepath.Base(path), ".txt"), func(t *testing.T) {
-			s := &script{}
+			s := &script{seen: seen}
 			datadriven.RunTest(t, path, s.run)
 		})
+	}
+	for from, following := range transitions {
+		for _, to := range following {
+			assert.True(t, seen[[2]State{State(from), to}], "no script shows a container go from %v to %v", State(from), to)
+		}
 	}
 }
 
@@ -50,6 +57,7 @@ type script struct {
 	pool *Pool
 	now  time.Time
 	out  strings.Builder
+	seen map[[2]State]bool // transitions
 }
 
 func (s *script) run(t *testing.T, d *datadriven.TestData) string {
@@ -92,7 +100,7 @@ func (s *script) config(t *testing.T, args []string) {
 		}
 		numbers := map[string]*int{
 			"parallel-starts": &cfg.MaxParallelStarts, "parallel-user-starts": &cfg.MaxParallelUserStarts,
-			"look-ahead": &cfg.LookAhead,
+			"look-ahead": &cfg.LookAhead, "expiration-limit": &cfg.ReactiveExpirationLimit,
 		}
 		switch {
 		case durations[name] != nil:
@@ -112,6 +120,11 @@ func (s *script) config(t *testing.T, args []string) {
 		}
 	}
 	s.pool, s.now = New(cfg), epoch
+	s.pool.observe = func(from, to State) {
+		if s.seen != nil {
+			s.seen[[2]State{from, to}] = true
+		}
+	}
 	s.step(Tick{})
 }
 

@@ -1,6 +1,9 @@
 package entity
 
-import "strconv"
+import (
+	"crypto/sha256"
+	"strconv"
+)
 
 // Action is a function, a sequence, or an image to run.
 type Action struct {
@@ -18,6 +21,20 @@ func (*Action) Type() Type { return TypeAction }
 
 // FQN is the action's own address.
 func (a *Action) FQN() FQN { return FQN{Path: a.Namespace, Name: a.Name} }
+
+// Identity identifies everything of the action that a warm container depends on:
+// address, code, parameters, limits, version and annotations, and not the
+// revision (openwhisk-invoker.md 2.5). Code whose digest is not known counts by
+// revision.
+func (a *Action) Identity() string {
+	b := *a
+	b.Updated = 0
+	if b.Exec.Digest == "" {
+		b.Exec.Digest = "revision " + a.Revision
+	}
+	sum := sha256.Sum256(AppendDocument(nil, &b))
+	return string(sum[:])
+}
 
 // AppendJSON appends the API form (openwhisk-rest-api.md 8.1).
 func (a *Action) AppendJSON(dst []byte, withCode bool) []byte {

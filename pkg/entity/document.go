@@ -23,7 +23,7 @@ func AppendDocument(dst []byte, e Entity) []byte {
 	switch e := e.(type) {
 	case *Action:
 		dst = append(dst, `,"exec":`...)
-		dst = e.Exec.AppendJSON(dst, false)
+		dst = e.Exec.appendStored(dst)
 		dst = append(dst, `,"parameters":`...)
 		dst = e.Parameters.AppendJSON(dst)
 		dst = append(dst, `,"limits":`...)
@@ -147,6 +147,7 @@ func parseStoredExec(data []byte) (*Exec, error) {
 		Main       string
 		Image      string
 		Binary     bool
+		Digest     string
 		Components []FQN
 	}
 	if err := json.Unmarshal(data, &f); err != nil {
@@ -155,7 +156,7 @@ func parseStoredExec(data []byte) (*Exec, error) {
 	if f.Kind == "" {
 		return nil, errors.New("exec without kind")
 	}
-	return &Exec{Kind: f.Kind, Main: f.Main, Image: f.Image, Binary: f.Binary, Components: f.Components}, nil
+	return &Exec{Kind: f.Kind, Main: f.Main, Image: f.Image, Binary: f.Binary, Digest: f.Digest, Components: f.Components}, nil
 }
 
 // parseRules keeps the order in which the rules were written.

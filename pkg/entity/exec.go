@@ -2,7 +2,9 @@ package entity
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
+	"fmt"
 	"strings"
 )
 
@@ -19,7 +21,11 @@ type Exec struct {
 	// Code is the source text, or base64 when Binary. Stores return actions
 	// with a nil Code; see store.EntityStore.Code.
 	Code *string
-	Main string
+	// Digest identifies the code without holding it: its SHA-256 in hexadecimal,
+	// "" where there is no code, or in documents of others. It is stored, and not
+	// shown to clients.
+	Digest string
+	Main   string
 	// Binary is computed from the code, see IsBinary.
 	Binary bool
 	// Image is the container image of a blackbox action.
@@ -113,7 +119,8 @@ func parseManaged(kind string, f execFields, resolve KindResolver) (*Exec, error
 	if !ok {
 		return nil, &MalformedError{"'code' must be a string or attachment object defined in 'exec' for '" + kind + "' actions"}
 	}
-	e := &Exec{Kind: rule.Kind, Code: &code, Binary: IsBinary(code)}
+	e := &Exec{Kind: rule.Kind}
+	e.setCode(code)
 	if e.Main, err = optionalMain(f.Main, kind); err != nil {
 		return nil, err
 	}
@@ -142,8 +149,7 @@ func parseBlackbox(f execFields) (*Exec, error) {
 			return nil, &MalformedError{"'code' must be a string or attachment object defined in 'exec' for 'blackbox' actions"}
 		}
 		if strings.TrimSpace(code) != "" {
-			e.Code = &code
-			e.Binary = IsBinary(code)
+			e.setCode(code)
 		}
 	}
 	return e, nil
@@ -164,6 +170,12 @@ func parseSequence(raw json.RawMessage) (*Exec, error) {
 		}
 	}
 	return e, nil
+}
+
+func (e *Exec) setCode(code string) {
+	e.Code = &code
+	e.Digest = fmt.Sprintf("%x", sha256.Sum256([]byte(code)))
+	e.Binary = IsBinary(code)
 }
 
 func optionalMain(raw json.RawMessage, kind string) (string, error) {
@@ -193,6 +205,21 @@ func asString(raw json.RawMessage) (string, bool) {
 // AppendJSON appends the exec of an answer; without withCode the code is left
 // out and everything else stays (openwhisk-rest-api.md 8.2).
 func (e *Exec) AppendJSON(dst []byte, withCode bool) []byte {
+	return append(e.appendFields(dst, withCode), '}')
+}
+
+// appendStored appends the exec of a document: without code, with its digest.
+func (e *Exec) appendStored(dst []byte) []byte {
+	dst = e.appendFields(dst, false)
+	if e.Digest != "" {
+		dst = append(dst, `,"digest":`...)
+		dst = AppendString(dst, e.Digest)
+	}
+	return append(dst, '}')
+}
+
+// appendFields appends everything but the closing brace.
+func (e *Exec) appendFields(dst []byte, withCode bool) []byte {
 	dst = append(dst, `{"kind":`...)
 	dst = AppendString(dst, e.Kind)
 	if e.IsSequence() {
@@ -203,7 +230,7 @@ func (e *Exec) AppendJSON(dst []byte, withCode bool) []byte {
 			}
 			dst = AppendString(dst, "/"+c.String())
 		}
-		return append(dst, ']', '}')
+		return append(dst, ']')
 	}
 	if e.Kind == KindBlackbox {
 		dst = append(dst, `,"image":`...)
@@ -222,5 +249,5 @@ func (e *Exec) AppendJSON(dst []byte, withCode bool) []byte {
 		dst = append(dst, `,"main":`...)
 		dst = AppendString(dst, e.Main)
 	}
-	return append(dst, '}')
+	return dst
 }

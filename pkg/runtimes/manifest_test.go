@@ -256,7 +256,6 @@ func TestQuantities(t *testing.T) {
 
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(contractExample))
-	f.Add(defaultManifest)
 	f.Add([]byte(`{"runtimes":{"go":[{"kind":"go:1","image":{"name":"n"},"stemCells":[{"count":1,"memory":"1 GB"}]}]}}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		m, err := Parse(text)

@@ -74,7 +74,8 @@ func (c *children) collect() {
 // child is a started process.
 type child struct {
 	command *exec.Cmd
-	exit    chan syscall.WaitStatus // nil when nobody else collects exits
+	exit    <-chan syscall.WaitStatus // nil when nobody else collects exits
+	forget  func()                    // ends the registration behind exit
 }
 
 func (c *children) start(command *exec.Cmd) (*child, error) {
@@ -86,22 +87,36 @@ func (c *children) start(command *exec.Cmd) (*child, error) {
 	if err := command.Start(); err != nil {
 		return nil, err
 	}
-	exit := make(chan syscall.WaitStatus, 1)
+	pid, exit := command.Process.Pid, make(chan syscall.WaitStatus, 1)
 	c.mu.Lock()
-	c.exits[command.Process.Pid] = exit
-	c.mu.Unlock()
-	return &child{command, exit}, nil
+	defer c.mu.Unlock()
+	c.exits[pid] = exit
+	return &child{command, exit, func() { c.forget(pid, exit) }}, nil
+}
+
+// forget removes a registration, unless the number belongs to a newer process.
+func (c *children) forget(pid int, exit chan syscall.WaitStatus) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.exits[pid] == exit {
+		delete(c.exits, pid)
+	}
 }
 
 // wait returns when the process has ended and its output, where the proxy
 // copies it, has been copied.
 func (c *child) wait() syscall.WaitStatus {
-	// As process 1 the error says only that there is no such child any more.
+	// In process 1 this races with collect, and whoever loses learns nothing: an
+	// error here means that the status is in exit.
 	_ = c.command.Wait()
-	if c.exit != nil {
+	state := c.command.ProcessState
+	switch {
+	case state == nil && c.exit != nil:
 		return <-c.exit
+	case c.exit != nil:
+		c.forget()
 	}
-	if state := c.command.ProcessState; state != nil {
+	if state != nil {
 		if status, ok := state.Sys().(syscall.WaitStatus); ok {
 			return status
 		}

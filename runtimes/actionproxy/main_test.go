@@ -8,8 +8,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -37,11 +39,16 @@ func TestConformance(t *testing.T) {
 	runtimetest.Run(t, kinds, start)
 }
 
+// detected asks the machine once: the answer takes a moment and does not change.
+var detected = sync.OnceValues(func() ([]runtimes.Interpreter, error) {
+	return runtimes.Detect(context.Background())
+})
+
 // interpreters finds one interpreter per language, and fails without Node and
 // Python: the suite is worth little without them.
 func interpreters(t testing.TB) map[string]runtimes.Interpreter {
 	t.Helper()
-	found, err := runtimes.Detect(t.Context())
+	found, err := detected()
 	require.NoError(t, err)
 	byFamily := map[string]runtimes.Interpreter{}
 	for _, i := range found {
@@ -53,6 +60,13 @@ func interpreters(t testing.TB) map[string]runtimes.Interpreter {
 	require.Contains(t, byFamily, "python", "install Python 3 to run these tests")
 	return byFamily
 }
+
+// patience bounds waits that end by themselves unless something is wrong, and
+// tick is how often a condition that nothing signals is looked at.
+const (
+	patience = 30 * time.Second
+	tick     = 5 * time.Millisecond
+)
 
 // start starts a proxy of kind on a Unix socket and waits until it says that it
 // is ready.
@@ -81,18 +95,24 @@ type proxy struct {
 // startProxy starts a proxy; files become its descriptors from 4 on.
 func startProxy(t testing.TB, kind string, env []string, files []*os.File, args ...string) *proxy {
 	t.Helper()
+	p := newProxyCommand(t, kind, args...)
+	p.command.Env = append(p.command.Env, env...)
+	p.command.ExtraFiles = files
+	p.start(t)
+	return p
+}
+
+// newProxyCommand prepares a proxy that start will start.
+func newProxyCommand(t testing.TB, kind string, args ...string) *proxy {
+	t.Helper()
 	dir, err := os.MkdirTemp("", "ap") // short: a socket's path is limited to about 100 bytes
 	require.NoError(t, err)
-	p := &proxy{dir: filepath.Join(dir, "scratch"), socket: filepath.Join(dir, "s")}
-	readiness, theirs, err := os.Pipe()
-	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
 	self, err := os.Executable()
 	require.NoError(t, err)
-
+	p := &proxy{dir: filepath.Join(dir, "scratch"), socket: filepath.Join(dir, "s")}
 	p.command = exec.Command(self, append([]string{"--kind", kind, "--listen", "unix:" + p.socket, "--dir", p.dir, "--ready-fd", "3"}, args...)...)
 	p.command.Env = append(os.Environ(), asProxy+"=1")
-	p.command.Env = append(p.command.Env, env...)
-	p.command.ExtraFiles = append([]*os.File{theirs}, files...)
 	p.Client = &runtimetest.Client{
 		HTTP:   &http.Client{Transport: p.transport()},
 		URL:    "http://runtime",
@@ -102,19 +122,26 @@ func startProxy(t testing.TB, kind string, env []string, files []*os.File, args 
 	p.command.Stdout, p.command.Stderr = p.Stdout, p.Stderr
 	// Own group, so that whatever user code leaves behind goes with it.
 	p.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	return p
+}
+
+// start starts the proxy and waits until it says that it is ready.
+func (p *proxy) start(t testing.TB) {
+	t.Helper()
+	readiness, theirs, err := os.Pipe()
+	require.NoError(t, err)
+	p.command.ExtraFiles = append([]*os.File{theirs}, p.command.ExtraFiles...)
 	require.NoError(t, p.command.Start())
 	t.Cleanup(func() {
 		_ = syscall.Kill(-p.command.Process.Pid, syscall.SIGKILL)
 		_ = p.command.Wait()
 		p.HTTP.CloseIdleConnections()
-		require.NoError(t, os.RemoveAll(dir))
 	})
 	require.NoError(t, theirs.Close())
 	line, err := bufio.NewReader(readiness).ReadString('\n')
 	require.NoError(t, err, "the proxy did not become ready")
 	require.Equal(t, "ready\n", line)
 	require.NoError(t, readiness.Close())
-	return p
 }
 
 func (p *proxy) transport() *http.Transport {

@@ -103,13 +103,13 @@ func runBody(args, number string, withKey bool) []byte {
 // length.
 func (c *Client) Post(t testing.TB, path string, body []byte) Answer {
 	t.Helper()
-	a, err := c.post(path, body)
+	a, err := c.post(t.Context(), path, body)
 	require.NoError(t, err)
 	return a
 }
 
-func (c *Client) post(path string, body []byte) (Answer, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+func (c *Client) post(ctx context.Context, path string, body []byte) (Answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.URL+path, bytes.NewReader(body))
 	if err != nil {

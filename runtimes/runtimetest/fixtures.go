@@ -120,7 +120,7 @@ var nativeProgram = sync.OnceValues(func() ([]byte, error) {
 	program := filepath.Join(dir, "exec")
 	build := exec.Command("go", "build", "-ldflags=-s -w", "-o", program, source)
 	build.Dir = dir
-	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GO111MODULE=off")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GO111MODULE=off", "GOFLAGS=")
 	build.Stderr = os.Stderr
 	if err := build.Run(); err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package runtimetest
 
 import (
+	"context"
 	"net/http"
 	"strings"
 	"sync"
@@ -23,24 +24,25 @@ func (s *suite) nodeResults(t *testing.T) {
 		result string // JSON of the body, or else
 		says   string // part of the error's text
 	}{
-		"a promise":              {`function main() { return new Promise(r => setTimeout(() => r({ok: 1}), 1)) }`, 200, `{"ok":1}`, ""},
-		"an async function":      {`async function main(a) { await null; return {ok: 1} }`, 200, `{"ok":1}`, ""},
-		"a thenable":             {`function main() { return { then(r) { r([1]) } } }`, 200, `[1]`, ""},
-		"undefined":              {`function main() {}`, 200, `{}`, ""},
-		"a promise of undefined": {`async function main() {}`, 200, `{}`, ""},
-		"a bare rejection":       {`function main() { return Promise.reject() }`, 200, `{"error":{}}`, ""},
-		"a rejected object":      {`function main() { return Promise.reject({code: 7, at: [1]}) }`, 200, `{"error":{"code":7,"at":[1]}}`, ""},
-		"a rejected string":      {`function main() { return Promise.reject("no") }`, 200, `{"error":"no"}`, ""},
-		"null":                   {`function main() { return null }`, 502, "", "The action did not return a dictionary or array."},
-		"a circular result":      {`function main() { const a = {}; a.a = a; return a }`, 502, "", "circular"},
-		"a synchronous throw":    {`function main() { throw new Error("boom") }`, 502, "", "An error has occurred: Error: boom"},
-		"a throw outside a call": {`function main() { setTimeout(() => { throw new Error("late") }, 1); return new Promise(() => {}) }`, 502, "", "An error has occurred: Error: late"},
-		"exports":                {`exports.main = () => ({ok: 1})`, 200, `{"ok":1}`, ""},
-		"module.exports":         {`module.exports = { main: () => ({ok: 1}) }`, 200, `{"ok":1}`, ""},
-		"an arrow in a constant": {`const main = () => ({ok: typeof require("path").join}) // end`, 200, `{"ok":"function"}`, ""},
-		"ES module source":       {"import { sep } from 'node:path'\nexport function main() { return { sep } }", 200, `{"sep":"/"}`, ""},
-		"dynamic import":         {`async function main() { return { sep: (await import("node:path")).sep } }`, 200, `{"sep":"/"}`, ""},
-		"empty standard input":   {`function main() { let s = ""; return new Promise(r => process.stdin.on("data", d => s += d).on("end", () => r({s}))) }`, 200, `{"s":""}`, ""},
+		"a promise":                       {`function main() { return new Promise(r => setTimeout(() => r({ok: 1}), 1)) }`, 200, `{"ok":1}`, ""},
+		"an async function":               {`async function main(a) { await null; return {ok: 1} }`, 200, `{"ok":1}`, ""},
+		"a thenable":                      {`function main() { return { then(r) { r([1]) } } }`, 200, `[1]`, ""},
+		"undefined":                       {`function main() {}`, 200, `{}`, ""},
+		"a promise of undefined":          {`async function main() {}`, 200, `{}`, ""},
+		"a bare rejection":                {`function main() { return Promise.reject() }`, 200, `{"error":{}}`, ""},
+		"a rejected object":               {`function main() { return Promise.reject({code: 7, at: [1]}) }`, 200, `{"error":{"code":7,"at":[1]}}`, ""},
+		"a rejected string":               {`function main() { return Promise.reject("no") }`, 200, `{"error":"no"}`, ""},
+		"null":                            {`function main() { return null }`, 502, "", "The action did not return a dictionary or array."},
+		"a circular result":               {`function main() { const a = {}; a.a = a; return a }`, 502, "", "circular"},
+		"a synchronous throw":             {`function main() { throw new Error("boom") }`, 502, "", "An error has occurred: Error: boom"},
+		"a throw outside a call":          {`function main() { setTimeout(() => { throw new Error("late") }, 1); return new Promise(() => {}) }`, 502, "", "An error has occurred: Error: late"},
+		"exports":                         {`exports.main = () => ({ok: 1})`, 200, `{"ok":1}`, ""},
+		"module.exports":                  {`module.exports = { main: () => ({ok: 1}) }`, 200, `{"ok":1}`, ""},
+		"an arrow in a constant":          {`const main = () => ({ok: typeof require("path").join}) // end`, 200, `{"ok":"function"}`, ""},
+		"ES module source":                {"import { sep } from 'node:path'\nexport function main() { return { sep } }", 200, `{"sep":"/"}`, ""},
+		"dynamic import":                  {`async function main() { return { sep: (await import("node:path")).sep } }`, 200, `{"sep":"/"}`, ""},
+		"empty standard input of a child": {`function main() { return { s: String(require("child_process").execFileSync("cat", {stdio: ["inherit", "pipe", "inherit"]})) } }`, 200, `{"s":""}`, ""},
+		"empty standard input":            {`function main() { let s = ""; return new Promise(r => process.stdin.on("data", d => s += d).on("end", () => r({s}))) }`, 200, `{"s":""}`, ""},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -140,7 +142,7 @@ func (s *suite) nodeConcurrency(t *testing.T) {
 		answers := make([]Answer, 3)
 		errs := make([]error, 3)
 		for i, n := range []string{"0", "1", "2"} {
-			group.Go(func() { answers[i], errs[i] = client.post("/run", runBody(`{"n":`+n+`}`, n, true)) })
+			group.Go(func() { answers[i], errs[i] = client.post(t.Context(), "/run", runBody(`{"n":`+n+`}`, n, true)) })
 		}
 		group.Wait()
 		for i, n := range []string{"0", "1", "2"} {
@@ -154,13 +156,11 @@ func (s *suite) nodeConcurrency(t *testing.T) {
 	t.Run("a second run at once is refused without concurrency", func(t *testing.T) {
 		client := s.start(t, s.kind, Options{})
 		client.MustInit(t, Code{Code: strings.Replace(meets, "3", "2", 1)})
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			// Ends when the runtime is stopped: nobody joins it.
-			_, _ = client.post("/run", runBody(`{}`, "1", true))
-		}()
-		t.Cleanup(func() { <-done })
+		ctx, giveUp := context.WithCancel(t.Context())
+		var group sync.WaitGroup
+		group.Go(func() { _, _ = client.post(ctx, "/run", runBody(`{}`, "1", true)) }) // nobody joins it
+		defer group.Wait()
+		defer giveUp()
 		client.Stdout.Contains(t, "in")
 		a := client.Run(t, `{}`)
 		require.Equal(t, http.StatusForbidden, a.Status)

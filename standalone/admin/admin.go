@@ -20,17 +20,28 @@ type Open func(ctx context.Context) (store.SubjectStore, func() error, error)
 
 // Command returns the command "admin" with its sub-commands.
 func Command(open Open) *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "admin",
-		Short: "Manage subjects and limits",
-		Long:  "Manage subjects and limits in the database of a data directory, while its server runs or not.",
-	}
-	user := &cobra.Command{Use: "user", Short: "Manage subjects and their credentials"}
+	cmd := group("admin", "Manage subjects and limits")
+	cmd.Long = "Manage subjects and limits in the database of a data directory, while its server runs or not."
+	user := group("user", "Manage subjects and their credentials")
 	user.AddCommand(userCreate(open), userGet(open), userDelete(open), userList(open), userWhois(open), userBlock(open, true), userBlock(open, false))
-	limits := &cobra.Command{Use: "limits", Short: "Manage the limits of a namespace"}
+	limits := group("limits", "Manage the limits of a namespace")
 	limits.AddCommand(limitsSet(open), limitsGet(open), limitsDelete(open))
 	cmd.AddCommand(user, limits)
 	return cmd
+}
+
+// group is a command that only has sub-commands; an unknown one is an error.
+func group(use, short string) *cobra.Command {
+	return &cobra.Command{
+		Use: use, Short: short,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return fmt.Errorf("unknown command %q for %q", args[0], cmd.CommandPath())
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
 }
 
 // action is what a command does with the subjects.

@@ -66,30 +66,34 @@ const controllerID entity.ControllerID = "0"
 
 // New opens the data directory, the database and the address. Its errors say
 // which flag to change.
-func New(ctx context.Context, cfg Config, build Build, log *zap.Logger) (s *Server, err error) {
-	s = &Server{cfg: cfg, log: log, registry: prometheus.NewRegistry()}
+func New(ctx context.Context, cfg Config, build Build, log *zap.Logger) (*Server, error) {
+	s := &Server{cfg: cfg, log: log, registry: prometheus.NewRegistry()}
 	s.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, s.close())
-		}
-	}()
-	if s.listener, err = listen(cfg.Addr); err != nil {
-		return nil, err
+	if err := s.open(ctx, build); err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	return s, nil
+}
+
+// open acquires everything, in the order in which failures are cheap to tell.
+func (s *Server) open(ctx context.Context, build Build) error {
+	var err error
+	if s.listener, err = listen(s.cfg.Addr); err != nil {
+		return err
 	}
 	s.closers = append(s.closers, func() error { s.listener.Close(); return nil })
-	if s.dir, err = openDataDir(cfg); err != nil {
-		return nil, err
+	if s.dir, err = openDataDir(s.cfg); err != nil {
+		return err
 	}
 	s.closers = append(s.closers, s.dir.close)
-	if s.db, err = openDatabase(ctx, cfg, s.dir.path); err != nil {
-		return nil, err
+	if s.db, err = openDatabase(ctx, s.cfg, s.dir.path); err != nil {
+		return err
 	}
 	s.closers = append(s.closers, s.db.Close)
 	if err = ensureSubjects(ctx, s.db); err != nil {
-		return nil, err
+		return err
 	}
-	return s, s.assemble(ctx, build)
+	return s.assemble(ctx, build)
 }
 
 func listen(addr string) (net.Listener, error) {
