@@ -60,7 +60,12 @@ func run(ctx context.Context, p plan) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, s.stop()) }()
+	defer func() {
+		err = errors.Join(err, s.stop())
+		if err != nil {
+			fmt.Fprintf(os.Stderr, "the end of the server's log:\n%s\n", s.logTail())
+		}
+	}()
 	for _, language := range languages {
 		if err := measureLanguage(ctx, p, s, language, scratch, &results); err != nil {
 			return fmt.Errorf("%s: %w", language.name, err)

@@ -81,6 +81,15 @@ func (s *server) stop() error {
 	return nil
 }
 
+// logTail is the last that the server logged.
+func (s *server) logTail() []byte {
+	content, err := os.ReadFile(s.log.Name())
+	if err != nil {
+		return []byte(err.Error())
+	}
+	return content[max(0, len(content)-4<<10):]
+}
+
 // put creates an action and returns its concrete kind.
 func (s *server) put(ctx context.Context, name string, action harness.Action) (kind string, err error) {
 	r, err := s.api.Try(ctx, http.MethodPut, "_/actions/"+name+"?overwrite=true", action)

@@ -37,7 +37,7 @@ func TestStart(t *testing.T) {
 		file := filepath.Join(harness.TempDir(t), "file")
 		require.NoError(t, os.WriteFile(file, nil, 0o600))
 		dir := filepath.Join(file, "data")
-		refusesToStart(t, harness.Options{Dir: dir}, dir)
+		refusesToStart(t, harness.Options{Dir: dir}, file, "--data-dir")
 	})
 
 	t.Run("data_directory_belongs_to_another_server", func(t *testing.T) {
