@@ -65,8 +65,8 @@ func TestInterpreterPaths(t *testing.T) {
 	home, err := os.UserHomeDir()
 	require.NoError(t, err)
 	for path, want := range map[string][]string{
-		"/usr/bin/node":                              nil,
-		"":                                           nil,
+		"/usr/bin/node": nil,
+		"":              nil,
 		filepath.Join(prefix, "bin", "python3.11"):   {prefix},
 		filepath.Join(home, "bin", "node"):           {filepath.Join(home, "bin", "node")},
 		filepath.Join(prefix, "elsewhere", "python"): {filepath.Join(prefix, "elsewhere", "python")},
