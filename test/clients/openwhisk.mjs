@@ -130,8 +130,11 @@ step("delete and what is not there", async () => {
     assert.equal((await ow.actions.delete(name)).name, name)
   }
   assert.deepEqual(await ow.actions.list(), [])
-  for (const missing of [ow.actions.get("hello"), ow.actions.delete("hello"), ow.actions.invoke("hello"), ow.activations.get("0".repeat(32))]) {
-    const e = await refused(missing, 404)
+  for (const missing of [
+    () => ow.actions.get("hello"), () => ow.actions.delete("hello"),
+    () => ow.actions.invoke("hello"), () => ow.activations.get("0".repeat(32)),
+  ]) {
+    const e = await refused(missing(), 404)
     assert.equal(e.error.error, "The requested resource does not exist.")
     assert.ok(e.error.code)
   }

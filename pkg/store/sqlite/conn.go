@@ -139,6 +139,10 @@ func (c *conn) query(ctx context.Context, query string, each func(*Row) error, a
 		if err := each(&row); err != nil {
 			return err
 		}
+		// The driver interrupts the search for the first row only.
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 	}
 }
 

@@ -71,7 +71,7 @@ func (s *entities) Put(ctx context.Context, e entity.Entity) error {
 // entityRow is an entity encoded, ready to be written.
 type entityRow struct {
 	id, kind, namespace, path string
-	updated, public           int64
+	updated, packaged, public int64
 	summary, document         []byte
 	code                      *code // nil keeps what is stored
 	replaces                  int64 // 0 to create
@@ -84,6 +84,7 @@ func newEntityRow(e entity.Entity) *entityRow {
 	row := &entityRow{
 		id: string(h.ID()), kind: string(e.Type()), namespace: h.Namespace.Namespace(), path: string(h.Namespace), updated: h.Updated,
 		summary: e.AppendSummary(nil), document: entity.AppendDocument(nil, e),
+		packaged: boolean(h.Namespace.Package() != ""),
 		replaces: parseRevision(h.Revision), mustCreate: h.Revision == "",
 	}
 	switch e := e.(type) {
@@ -116,11 +117,11 @@ func (row *entityRow) put(tx *Tx) error {
 		return err
 	}
 	if current == 0 {
-		_, err = tx.Exec(`INSERT INTO entities (seq, id, type, namespace, path, updated, public, summary, document) VALUES (?,?,?,?,?,?,?,?,?)`,
-			row.seq, row.id, row.kind, row.namespace, row.path, row.updated, row.public, row.summary, row.document)
+		_, err = tx.Exec(`INSERT INTO entities (seq, id, type, namespace, path, updated, packaged, public, summary, document) VALUES (?,?,?,?,?,?,?,?,?,?)`,
+			row.seq, row.id, row.kind, row.namespace, row.path, row.updated, row.packaged, row.public, row.summary, row.document)
 	} else {
-		_, err = tx.Exec(`UPDATE entities SET seq = ?, type = ?, namespace = ?, path = ?, updated = ?, public = ?, summary = ?, document = ? WHERE id = ?`,
-			row.seq, row.kind, row.namespace, row.path, row.updated, row.public, row.summary, row.document, row.id)
+		_, err = tx.Exec(`UPDATE entities SET seq = ?, type = ?, namespace = ?, path = ?, updated = ?, packaged = ?, public = ?, summary = ?, document = ? WHERE id = ?`,
+			row.seq, row.kind, row.namespace, row.path, row.updated, row.packaged, row.public, row.summary, row.document, row.id)
 	}
 	if err != nil || row.code == nil {
 		return err
@@ -160,7 +161,7 @@ func (s *entities) Delete(ctx context.Context, e entity.Entity) error {
 // yields the keys of a page, so what is skipped is not read.
 const (
 	ofNamespace = `FROM entities WHERE type = ? AND namespace = ?`
-	ofPackage   = `FROM entities WHERE type = ? AND path = ? AND path <> namespace`
+	ofPackage   = `FROM entities WHERE type = ? AND path = ? AND packaged = 1`
 	ofPublic    = `FROM entities WHERE type = ? AND namespace = ? AND public = 1`
 
 	entityPage = `SELECT e.summary FROM (SELECT seq %s ORDER BY updated DESC, seq DESC LIMIT ? OFFSET ?) k

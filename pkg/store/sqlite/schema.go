@@ -28,6 +28,7 @@ var migrations = [][]string{{
 		namespace  TEXT NOT NULL,
 		path       TEXT NOT NULL,
 		updated    INTEGER NOT NULL,
+		packaged   INTEGER NOT NULL,
 		public     INTEGER NOT NULL,
 		summary    BLOB NOT NULL,
 		document   BLOB NOT NULL,
@@ -35,7 +36,7 @@ var migrations = [][]string{{
 		code       TEXT
 	)`,
 	`CREATE INDEX entities_by_namespace ON entities (type, namespace, updated)`,
-	`CREATE INDEX entities_by_path ON entities (type, path, updated) WHERE path <> namespace`,
+	`CREATE INDEX entities_by_path ON entities (type, path, updated) WHERE packaged = 1`,
 	`CREATE INDEX entities_public ON entities (type, namespace, updated) WHERE public = 1`,
 	`CREATE TABLE attachments (
 		id        INTEGER PRIMARY KEY,

@@ -174,7 +174,7 @@ async function evaluate(code, entry, dir) {
   let local;
   try {
     // The text becomes the body of a function, so a local can be returned from it.
-    local = module._compile(`${code}\n;return typeof ${head} === 'undefined' ? undefined : ${entry};`, filename);
+    local = module._compile(`${code}\n;return typeof ${head} === 'undefined' ? undefined : ${entry};`, filename, 'commonjs');
   } catch (e) {
     if (!(e instanceof SyntaxError) || !/^\s*(import|export)\b/m.test(code)) throw e;
     const file = require('path').join(dir, 'action.mjs');
