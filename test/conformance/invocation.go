@@ -25,8 +25,9 @@ var invocation = []Case{
 	}},
 	{65, "invoke_blocking", func(c *Fixture) {
 		c.eachRuntime(func(c *Fixture, runtime runtime) {
-			c.A.PutAction(c, "fresh", runtime.echo) // no container has run it
-			r := c.A.Post(c, "_/actions/fresh?blocking=true", `{"x":1}`).Is(c, 200)
+			// A name that no other case uses: its container cannot be warm.
+			c.A.PutAction(c, "cold", runtime.echo)
+			r := c.A.Post(c, "_/actions/cold?blocking=true", `{"x":1}`).Is(c, 200)
 			require.Equal(c, []string{
 				"activationId", "annotations", "duration", "end", "logs", "name", "namespace",
 				"publish", "response", "start", "subject", "version",
@@ -37,7 +38,7 @@ var invocation = []Case{
 			c.sameJSON(`{"x":1}`, r.Field("response.result").Raw)
 			c.sameJSON(`[]`, r.Field("logs").Raw)
 			annotations := r.Field("annotations")
-			require.Equal(c, c.A.Name+"/fresh", harness.Annotation(annotations, "path").String())
+			require.Equal(c, c.A.Name+"/cold", harness.Annotation(annotations, "path").String())
 			require.True(c, strings.HasPrefix(harness.Annotation(annotations, "kind").String(), runtime.kind))
 			c.sameJSON(`{"timeout":60000,"memory":256,"logs":10,"concurrency":1}`, harness.Annotation(annotations, "limits").Raw)
 			require.Equal(c, gjson.False, harness.Annotation(annotations, "timeout").Type)

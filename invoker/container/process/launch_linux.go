@@ -70,6 +70,3 @@ func (f *Factory) processLimit() uint64 {
 	}
 	return uint64(threads) + uint64(f.config.Processes)
 }
-
-// mark is the environment entry of a container's processes.
-func mark(key string) string { return containerMark + "=" + key }
