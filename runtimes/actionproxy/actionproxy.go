@@ -76,8 +76,10 @@ func serve(o options) error {
 
 	err = waitForEnd(ctx, o, warmed, served)
 	s.stop()
-	run.stop()
+	// Connections first: a run that is cut off here must look like a container
+	// that went away, not like a mistake of the action.
 	_ = web.Close()
+	run.stop()
 	return err
 }
 

@@ -70,6 +70,7 @@ type server struct {
 	runner  runner
 	warmed  chan struct{} // closed when warm has returned
 	warmErr error         // read after warmed is closed
+	markEnd func()        // ends an activation's logs
 
 	mu       sync.Mutex // guards the rest
 	phase    phase
@@ -78,7 +79,7 @@ type server struct {
 }
 
 func newServer(o options, r runner) *server {
-	return &server{options: o, runner: r, warmed: make(chan struct{}), phase: clean}
+	return &server{options: o, runner: r, warmed: make(chan struct{}), markEnd: markEnd, phase: clean}
 }
 
 // warm starts the runtime; /init waits for it.
@@ -157,7 +158,7 @@ func (s *server) init(body *buffer) answer {
 	}
 	if err != nil {
 		s.leaveInit(stopped)
-		markEnd()
+		s.markEnd()
 		return asAnswer(err)
 	}
 	// No sentinel: what init printed belongs to the first run.
@@ -194,7 +195,7 @@ func (s *server) run(body *buffer) answer {
 	}
 	a := s.runner.run(body)
 	// Both before the answer leaves: the client may then call again at once.
-	markEnd()
+	s.markEnd()
 	s.leaveRun()
 	return a
 }

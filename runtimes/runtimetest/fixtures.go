@@ -26,6 +26,7 @@ const (
 	unicode    behaviour = "unicode"     // prints and returns ☃ around the argument "delimiter"
 	notObject  behaviour = "not object"  // returns a string
 	chatty     behaviour = "chatty"      // prints out N and err N, N being the argument "n"
+	noisy      behaviour = "noisy"       // prints as many lines "line" as the argument "n" says on each stream
 	unfinished behaviour = "unfinished"  // prints on both streams without a final newline
 	exits      behaviour = "exits"       // ends the process
 	big        behaviour = "big"         // returns a string of the length in the argument "n"
@@ -71,6 +72,7 @@ var nodeFixtures = map[behaviour]string{
 	unicode:    `function main(args) { const s = "☃ " + args.delimiter + " ☃"; console.log(s); return { winter: s } }`,
 	notObject:  `function main() { return "a string" }`,
 	chatty:     `function main(args) { console.log("out " + args.n); console.error("err " + args.n); return {} }`,
+	noisy:      `function main(args) { for (let i = 0; i < args.n; i++) { console.log("line"); console.error("line") } return {} }`,
 	unfinished: `function main() { process.stdout.write("half"); process.stderr.write("half"); return {} }`,
 	exits:      `function main() { console.log("going"); process.exit(3) }`,
 	big:        `function main(args) { return { big: "x".repeat(args.n) } }`,
@@ -84,6 +86,7 @@ var pythonFixtures = map[behaviour]string{
 	unicode:    "def main(args):\n    s = '☃ ' + args['delimiter'] + ' ☃'\n    print(s)\n    return {'winter': s}\n",
 	notObject:  "def main(args):\n    return 'a string'\n",
 	chatty:     "import sys\ndef main(args):\n    print('out', args['n'])\n    print('err', args['n'], file=sys.stderr)\n    return {}\n",
+	noisy:      "import sys\ndef main(args):\n    for i in range(args['n']):\n        print('line')\n        print('line', file=sys.stderr)\n    return {}\n",
 	unfinished: "import sys\ndef main(args):\n    sys.stdout.write('half')\n    sys.stderr.write('half')\n    return {}\n",
 	exits:      "import sys\ndef main(args):\n    print('going')\n    sys.exit(3)\n",
 	big:        "def main(args):\n    return {'big': 'x' * args['n']}\n",
@@ -97,6 +100,7 @@ var shellFixtures = map[behaviour]string{
 	unicode:    `s="☃ $(echo "$1" | sed 's/.*"delimiter":"\([^"]*\)".*/\1/') ☃"; echo "$s"; echo "{\"winter\":\"$s\"}"`,
 	notObject:  `echo '"a string"'`,
 	chatty:     `n=$(echo "$1" | sed 's/[^0-9]//g'); echo "out $n"; echo "err $n" >&2; echo '{}'`,
+	noisy:      `n=$(echo "$1" | sed 's/[^0-9]//g'); yes line | head -n "$n"; yes line | head -n "$n" >&2; echo '{}'`,
 	unfinished: `printf half >&2; echo half; printf '{}'`,
 	exits:      `echo going; exit 3`,
 	big:        `n=$(echo "$1" | sed 's/[^0-9]//g'); printf '{"big":"'; head -c "$n" /dev/zero | tr '\0' x; echo '"}'`,
@@ -120,7 +124,7 @@ var nativeProgram = sync.OnceValues(func() ([]byte, error) {
 	program := filepath.Join(dir, "exec")
 	build := exec.Command("go", "build", "-ldflags=-s -w", "-o", program, source)
 	build.Dir = dir
-	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GO111MODULE=off")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GO111MODULE=off", "GOFLAGS=")
 	build.Stderr = os.Stderr
 	if err := build.Run(); err != nil {
 		return nil, err

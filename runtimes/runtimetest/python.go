@@ -26,12 +26,13 @@ func (s *suite) pythonResults(t *testing.T) {
 		require.Equal(t, http.StatusOK, c.Run(t, `{"x":"again"}`).Status)
 	})
 	for name, c := range map[string]struct{ source, result string }{
-		"exact integers":      {"def main(a):\n    return {'n': 12345678901234567890123}\n", `{"n": 12345678901234567890123}`},
-		"a tuple":             {"def main(a):\n    return 1, 2\n", `[1, 2]`},
-		"not a number":        {"def main(a):\n    return {'n': float('nan')}\n", `{"error": "Out of range float values are not JSON compliant`},
-		"a lone surrogate":    {"def main(a):\n    return {'s': '\\ud800'}\n", `{"s": "\ud800"}`},
-		"standard input":      {"import sys\ndef main(a):\n    return {'s': sys.stdin.read()}\n", `{"s": ""}`},
-		"a class as the main": {"class main(dict):\n    pass\n", `{}`},
+		"exact integers":            {"def main(a):\n    return {'n': 12345678901234567890123}\n", `{"n": 12345678901234567890123}`},
+		"a tuple":                   {"def main(a):\n    return 1, 2\n", `[1, 2]`},
+		"not a number":              {"def main(a):\n    return {'n': float('nan')}\n", `{"error": "Out of range float values are not JSON compliant`},
+		"a lone surrogate":          {"def main(a):\n    return {'s': '\\ud800'}\n", `{"s": "\ud800"}`},
+		"standard input of a child": {"import subprocess\ndef main(a):\n    return {'s': subprocess.run(['cat'], stdout=subprocess.PIPE).stdout.decode()}\n", `{"s": ""}`},
+		"standard input":            {"import sys\ndef main(a):\n    return {'s': sys.stdin.read()}\n", `{"s": ""}`},
+		"a class as the main":       {"class main(dict):\n    pass\n", `{}`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			client := s.start(t, s.kind, Options{})

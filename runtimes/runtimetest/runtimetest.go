@@ -146,6 +146,14 @@ func (s *suite) logs(t *testing.T) {
 			require.Equal(t, []string{fmt.Sprintf("err %d", n)}, stderr)
 		}
 	})
+	t.Run("everything printed is before the sentinel", func(t *testing.T) {
+		c := s.with(t, noisy)
+		const lines = 50_000 // more than pipes hold
+		require.JSONEq(t, `{}`, c.MustRun(t, fmt.Sprintf(`{"n":%d}`, lines)))
+		stdout, stderr := c.Logs(t)
+		require.Len(t, stdout, lines)
+		require.Len(t, stderr, lines)
+	})
 	t.Run("sentinel after an unfinished line", func(t *testing.T) {
 		c := s.with(t, unfinished)
 		for range 2 {

@@ -14,10 +14,25 @@
 const fs = require('fs');
 const net = require('net');
 
-const REQUESTS = 0;
+const REQUESTS = requestsDescriptor();
 const ANSWERS = 3;
 const NEWLINE = 10;
 const SPACE = 32;
+
+// requestsDescriptor moves the requests away from descriptor 0, so that a program
+// which the user's code starts with our standard input finds it empty. Where
+// that is not possible, requests stay there.
+function requestsDescriptor() {
+  let moved;
+  try {
+    moved = fs.openSync('/dev/fd/0', 'r');
+  } catch {
+    return 0; // a socket, or no /dev/fd
+  }
+  fs.closeSync(0);
+  fs.openSync('/dev/null', 'r'); // takes the lowest free number, which is 0
+  return moved;
+}
 
 let main; // the user's function, once initialised
 let stopped = false; // set for good by a failed init, a synchronous throw or an uncaught exception
@@ -69,7 +84,7 @@ Object.defineProperty(process, 'stdin', {
   get() {
     if (emptyStdin === undefined) {
       emptyStdin = require('stream').Readable.from([]);
-      emptyStdin.fd = REQUESTS;
+      emptyStdin.fd = 0;
     }
     return emptyStdin;
   },
@@ -159,7 +174,7 @@ async function evaluate(code, entry, dir) {
   let local;
   try {
     // The text becomes the body of a function, so a local can be returned from it.
-    local = module._compile(`${code}\n;return typeof ${head} === 'undefined' ? undefined : ${entry};`, filename);
+    local = module._compile(`${code}\n;return typeof ${head} === 'undefined' ? undefined : ${entry};`, filename, 'commonjs');
   } catch (e) {
     if (!(e instanceof SyntaxError) || !/^\s*(import|export)\b/m.test(code)) throw e;
     const file = require('path').join(dir, 'action.mjs');
