@@ -10,6 +10,7 @@ STATICCHECK ?= honnef.co/go/tools/cmd/staticcheck@v0.8.2
 VERSION    := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 # The commit's time, not the clock's, so that the same sources give the same binary.
 BUILD_TIME := $(shell git log -1 --format=%cI 2>/dev/null || echo unknown)
+# Without cgo: one file that runs anywhere, and containers that start faster.
 LDFLAGS    := -s -w -X main.version=$(VERSION) -X main.built=$(BUILD_TIME)
 
 GOWHISK    := $(CURDIR)/bin/gowhisk
@@ -28,13 +29,13 @@ help: ## Print this list
 build: bin/controller bin/invoker bin/gowhisk ## Build bin/controller, bin/invoker and bin/gowhisk
 
 bin/controller:
-	$(GO) build -trimpath -ldflags "$(LDFLAGS)" -o $@ ./controller
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "$(LDFLAGS)" -o $@ ./controller
 
 bin/invoker:
-	$(GO) build -trimpath -ldflags "$(LDFLAGS)" -o $@ ./invoker
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "$(LDFLAGS)" -o $@ ./invoker
 
 bin/gowhisk:
-	$(GO) build -trimpath -ldflags "$(LDFLAGS)" -o $@ ./standalone
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "$(LDFLAGS)" -o $@ ./standalone
 
 run: bin/gowhisk ## Build and start the demonstration: a server on this machine with sample actions
 	$(GOWHISK) demo $(ARGS)

@@ -21,8 +21,10 @@ type options struct {
 	launchers   string // where runtimes.Install wrote the launchers
 	interpreter string // the language's binary; by default looked up on PATH
 	concurrent  bool   // several /run at once, where the runtime can
-	readyFD     int    // gets "ready\n" when /init is taken; -1: none
-	launcherFDs descriptors
+	// sentinelMark follows every log sentinel, so that user code cannot print one.
+	sentinelMark string
+	readyFD      int // gets "ready\n" when /init is taken; -1: none
+	launcherFDs  descriptors
 }
 
 // descriptors are the ends of an already started launcher's pipes.
@@ -58,6 +60,7 @@ func parseOptions(args []string, usage io.Writer) (options, error) {
 	// The variable's name is the contract's (openwhisk-invoker.md 1.4), so actions keep it.
 	f.BoolVar(&o.concurrent, "concurrent", os.Getenv("__OW_ALLOW_CONCURRENT") == "true", "take several /run at once, where the runtime can")
 	f.IntVar(&o.readyFD, "ready-fd", -1, "descriptor that gets a line when /init is taken")
+	f.StringVar(&o.sentinelMark, "sentinel-mark", "", "text behind the log sentinels, for a reader that expects it; user code must not know it")
 	f.Var(&o.launcherFDs, "launcher-fds", "IN,OUT: descriptors of a launcher that was started already")
 	if err := f.Parse(args); err != nil {
 		return options{}, err

@@ -9,17 +9,21 @@ import (
 // sentinel ends an activation's logs on each stream (openwhisk-invoker.md 1.6).
 // When the user's output lacks a final newline it ends that line instead of
 // being one; readers accept a line that ends with it.
-var sentinel = []byte("XXX_THE_END_OF_A_WHISK_ACTIVATION_XXX\n")
+const sentinel = "XXX_THE_END_OF_A_WHISK_ACTIVATION_XXX"
 
 const (
 	stdout = 1
 	stderr = 2
 )
 
-// markEnd writes the sentinel to both log streams.
-func markEnd() {
-	writeLog(stdout, sentinel)
-	writeLog(stderr, sentinel)
+// endMarker returns a function that writes the sentinel, followed by mark, to both
+// log streams.
+func endMarker(mark string) func() {
+	line := []byte(sentinel + mark + "\n")
+	return func() {
+		writeLog(stdout, line)
+		writeLog(stderr, line)
+	}
 }
 
 // writeLog writes all of text to a log stream. The descriptor is shared with the

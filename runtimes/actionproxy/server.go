@@ -79,7 +79,7 @@ type server struct {
 }
 
 func newServer(o options, r runner) *server {
-	return &server{options: o, runner: r, warmed: make(chan struct{}), markEnd: markEnd, phase: clean}
+	return &server{options: o, runner: r, warmed: make(chan struct{}), markEnd: endMarker(o.sentinelMark), phase: clean}
 }
 
 // warm starts the runtime; /init waits for it.

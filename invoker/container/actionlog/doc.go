@@ -11,11 +11,13 @@
 // exceeds it is dropped while reading, and the activation's logs end with the
 // truncation notice.
 //
-// A sentinel carries no identity. A container that runs several activations at
-// once therefore cannot say whose a line is: the lines before a pair of
+// A sentinel does not say which activation it ends. A container that runs several
+// at once therefore cannot say whose a line is: the lines before a pair of
 // sentinels go to whichever activation collects next. User code may also print
-// the sentinel itself; then the rest of its output shows up with the next
-// activation of the same container, and Begin keeps the shift from lasting.
+// the sentinel itself. Runtimes of this project add a mark that only they and the
+// Framer know, so what users print is text; with others the rest of the output
+// shows up with the next activation of the same container, and Begin keeps the
+// shift from lasting.
 package actionlog
 
 import "time"

@@ -39,8 +39,15 @@ type streamState struct {
 
 // New returns a Framer that holds at most limit bytes of lines, by their length
 // in the record, beside one unfinished line per stream of at most that length.
-func New(limit int64) *Framer {
-	return &Framer{limit: limit, changed: make(chan struct{}, 1)}
+// Activations end at Sentinel followed by mark. A mark that the runtime knows and
+// its user code does not keeps actions from ending their logs early; runtimes
+// that others made know none.
+func New(limit int64, mark string) *Framer {
+	f := &Framer{limit: limit, changed: make(chan struct{}, 1)}
+	for i := range f.streams {
+		f.streams[i].partial.sentinel = []byte(Sentinel + mark)
+	}
+	return f
 }
 
 // Write takes what was printed on a stream. It never blocks.

@@ -43,7 +43,7 @@ func TestLinesHaveTheFormOfTheRecord(t *testing.T) {
 }
 
 func TestSentinelsEndAnActivation(t *testing.T) {
-	f := New(limit)
+	f := New(limit, "")
 	f.Write(Stdout, []byte("a\nb\r\n"+end+"next\n"))
 	f.Write(Stderr, []byte("e\n"+end))
 	assert.Equal(t, []string{"stdout: a", "stdout: b", "stderr: e"}, texts(f.Collect(ctx, waiting)))
@@ -53,7 +53,7 @@ func TestSentinelsEndAnActivation(t *testing.T) {
 }
 
 func TestOutputWithoutNewlineBeforeTheSentinelIsALine(t *testing.T) {
-	f := New(limit)
+	f := New(limit, "")
 	f.Write(Stdout, []byte("no newline"+end))
 	f.Write(Stderr, []byte(end))
 	logs := f.Collect(ctx, waiting)
@@ -62,7 +62,7 @@ func TestOutputWithoutNewlineBeforeTheSentinelIsALine(t *testing.T) {
 }
 
 func TestTextThatOnlyMentionsTheSentinelIsKept(t *testing.T) {
-	f := New(limit)
+	f := New(limit, "")
 	f.Write(Stdout, []byte(Sentinel+" is the sentinel\n"+end))
 	f.Write(Stderr, []byte(end))
 	assert.Equal(t, []string{"stdout: " + Sentinel + " is the sentinel"}, texts(f.Collect(ctx, waiting)))
@@ -73,7 +73,7 @@ func TestLimit(t *testing.T) {
 	perMegabyte := (1 << 20) / 1000
 
 	t.Run("lines that just fit are all kept", func(t *testing.T) {
-		f := New(limit)
+		f := New(limit, "")
 		f.Write(Stdout, []byte(strings.Repeat(row+"\n", perMegabyte)+end))
 		f.Write(Stderr, []byte(end))
 		logs := f.Collect(ctx, container.LogQuery{Limit: 1, WaitForSentinel: true})
@@ -81,7 +81,7 @@ func TestLimit(t *testing.T) {
 		assert.False(t, logs.Truncated)
 	})
 	t.Run("the line that crosses it goes with all that follow", func(t *testing.T) {
-		f := New(limit)
+		f := New(limit, "")
 		f.Write(Stdout, []byte(strings.Repeat(row+"\n", perMegabyte+1)+"short\n"+end))
 		f.Write(Stderr, []byte("late\n"+end))
 		logs := f.Collect(ctx, container.LogQuery{Limit: 1, WaitForSentinel: true})
@@ -90,7 +90,7 @@ func TestLimit(t *testing.T) {
 		assert.Equal(t, "stderr: Logs were truncated because the total bytes size exceeds the limit of 1048576 bytes.", texts(logs)[perMegabyte])
 	})
 	t.Run("what exceeds the framer's own limit is dropped while reading", func(t *testing.T) {
-		f := New(1 << 20)
+		f := New(1<<20, "")
 		for range 100 {
 			f.Write(Stdout, []byte(strings.Repeat(row+"\n", 1000)))
 			require.LessOrEqual(t, f.stored, int64(1<<20))
@@ -103,7 +103,7 @@ func TestLimit(t *testing.T) {
 		assert.Zero(t, f.stored)
 	})
 	t.Run("a line without end is bounded and its sentinel is still seen", func(t *testing.T) {
-		f := New(1 << 20)
+		f := New(1<<20, "")
 		for range 1000 {
 			f.Write(Stdout, []byte(strings.Repeat("y", 10_000)))
 			require.LessOrEqual(t, cap(f.streams[Stdout].partial.held), 3<<20)
@@ -115,7 +115,7 @@ func TestLimit(t *testing.T) {
 		assert.Len(t, logs.Lines, 1)
 	})
 	t.Run("zero returns nothing and takes everything", func(t *testing.T) {
-		f := New(limit)
+		f := New(limit, "")
 		f.Write(Stdout, []byte("x\n"+end))
 		f.Write(Stderr, []byte(end))
 		assert.Equal(t, container.Logs{}, f.Collect(ctx, container.LogQuery{WaitForSentinel: true}))
@@ -126,7 +126,7 @@ func TestLimit(t *testing.T) {
 func TestPatience(t *testing.T) {
 	t.Run("a missing sentinel is given up when nothing comes any more", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			f := New(limit)
+			f := New(limit, "")
 			f.Write(Stdout, []byte("a\n"+end))
 			start := time.Now()
 			logs := f.Collect(ctx, waiting)
@@ -137,7 +137,7 @@ func TestPatience(t *testing.T) {
 	})
 	t.Run("endless output is given up after the log patience", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			f := New(limit)
+			f := New(limit, "")
 			done := make(chan struct{})
 			go func() {
 				for tick := time.NewTicker(time.Second); ; {
@@ -158,7 +158,7 @@ func TestPatience(t *testing.T) {
 	})
 	t.Run("a late sentinel is waited for", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			f := New(limit)
+			f := New(limit, "")
 			f.Write(Stdout, []byte(end))
 			go func() {
 				time.Sleep(time.Second)
@@ -170,7 +170,7 @@ func TestPatience(t *testing.T) {
 		})
 	})
 	t.Run("the end of a stream ends the wait", func(t *testing.T) {
-		f := New(limit)
+		f := New(limit, "")
 		f.Write(Stdout, []byte("last words"))
 		f.CloseStream(Stdout)
 		logs := f.Collect(ctx, waiting)
@@ -179,7 +179,7 @@ func TestPatience(t *testing.T) {
 	})
 	t.Run("without waiting, what was printed is taken", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			f := New(limit)
+			f := New(limit, "")
 			f.Write(Stdout, []byte("a\n"+end+"b\nunfinished"))
 			logs := f.Collect(ctx, container.LogQuery{Limit: 1})
 			assert.Equal(t, []string{"stdout: a", "stdout: b", "stdout: unfinished"}, texts(logs))
@@ -189,7 +189,7 @@ func TestPatience(t *testing.T) {
 }
 
 func TestBeginForgetsSentinelsThatTheActionPrinted(t *testing.T) {
-	f := New(limit)
+	f := New(limit, "")
 	f.Write(Stdout, []byte("before\n"+end+"after\n"+end))
 	f.Write(Stderr, []byte(end))
 	assert.Equal(t, []string{"stdout: before"}, texts(f.Collect(ctx, waiting)))
@@ -200,7 +200,7 @@ func TestBeginForgetsSentinelsThatTheActionPrinted(t *testing.T) {
 }
 
 func TestSentinelsThatNobodyCollectsAreBounded(t *testing.T) {
-	f := New(limit)
+	f := New(limit, "")
 	for range 10 * maxFrames {
 		f.Write(Stdout, []byte(end))
 	}
@@ -212,7 +212,7 @@ func TestFollowDrainsPipesAndEndsWithThem(t *testing.T) {
 	require.NoError(t, err)
 	errRead, errWrite, err := os.Pipe()
 	require.NoError(t, err)
-	f := New(1 << 20)
+	f := New(1<<20, "")
 	w := Follow(f, outRead, errRead)
 	for i := range 100_000 { // far more than the pipe and the limit hold
 		_, err := fmt.Fprintln(outWrite, "line", i)
@@ -237,7 +237,7 @@ func FuzzFramer(f *testing.F) {
 	f.Add([]byte("x"+Sentinel+"\r\n\n\n"+Sentinel+"\n"), uint8(1), uint16(4000))
 	f.Add([]byte(strings.Repeat("long", 500)+Sentinel+"\n"), uint8(7), uint16(100))
 	f.Fuzz(func(t *testing.T, printed []byte, piece uint8, bound uint16) {
-		framer := New(int64(bound))
+		framer := New(int64(bound), "")
 		for rest := printed; len(rest) > 0; {
 			n := min(int(piece)+1, len(rest))
 			framer.Write(Stdout, rest[:n])
@@ -245,7 +245,7 @@ func FuzzFramer(f *testing.F) {
 			if framer.stored > int64(bound) {
 				t.Fatalf("%d bytes held, the limit is %d", framer.stored, bound)
 			}
-			if held := len(framer.streams[Stdout].partial.held); held > int(bound)+keepTail {
+			if held := len(framer.streams[Stdout].partial.held); held > int(bound)+(len(Sentinel) + 1) {
 				t.Fatalf("an unfinished line of %d bytes is held, the limit is %d", held, bound)
 			}
 		}
@@ -300,7 +300,7 @@ func equal(a, b []string) bool {
 }
 
 func BenchmarkFramerLines(b *testing.B) {
-	f := New(limit)
+	f := New(limit, "")
 	p := []byte(strings.Repeat("a line of ordinary length that an action prints\n", 10) + end)
 	b.ReportAllocs()
 	for b.Loop() {
@@ -308,4 +308,21 @@ func BenchmarkFramerLines(b *testing.B) {
 		f.Write(Stderr, []byte(end))
 		f.Collect(ctx, waiting)
 	}
+}
+
+// TestMarkedSentinel: what user code prints cannot end its logs where the runtime
+// marks its sentinels.
+func TestMarkedSentinel(t *testing.T) {
+	f := New(1<<20, "-mark")
+	f.Write(Stdout, []byte("a\n"+Sentinel+"\nb"+Sentinel+"\nc"+Sentinel+"-mark\n"))
+	f.Write(Stderr, []byte(Sentinel+"-mark\n"))
+	logs := f.Collect(t.Context(), container.LogQuery{Limit: 1, WaitForSentinel: true})
+	require.False(t, logs.Incomplete)
+	require.Len(t, logs.Lines, 4)
+	for i, want := range []string{"a", Sentinel, "b" + Sentinel, "c"} {
+		require.True(t, strings.HasSuffix(logs.Lines[i], " stdout: "+want), logs.Lines[i])
+	}
+	f.Write(Stdout, []byte(Sentinel+"-mark\n"))
+	f.Write(Stderr, []byte(Sentinel+"-mark\n"))
+	require.Empty(t, f.Collect(t.Context(), container.LogQuery{Limit: 1, WaitForSentinel: true}).Lines)
 }

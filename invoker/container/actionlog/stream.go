@@ -33,15 +33,18 @@ func earlier(a, b uint64) uint64 {
 // asked to hold more than fits it keeps the last bytes only: enough to see
 // whether the line ends with the sentinel.
 type lineBuffer struct {
+	// sentinel is what ends an activation.
+	sentinel []byte
 	held     []byte
 	overflow bool
 }
 
 // keepTail is how much of an over-long line is kept: a sentinel and "\r".
-const keepTail = len(Sentinel) + 1
+func (b *lineBuffer) keepTail() int { return len(b.sentinel) + 1 }
 
 // add appends p, which holds no newline. room is how many bytes may be held.
 func (b *lineBuffer) add(p []byte, room int64) {
+	keepTail := b.keepTail()
 	if !b.overflow && int64(len(b.held)+len(p)) <= room+int64(keepTail) {
 		b.held = append(b.held, p...)
 		return
@@ -63,7 +66,7 @@ func (b *lineBuffer) add(p []byte, room int64) {
 func (b *lineBuffer) take() (text string, sentinel, isLine, overflow bool) {
 	held := bytes.TrimSuffix(b.held, []byte("\r"))
 	// Output without a final newline shares its last line with the sentinel.
-	if before, found := bytes.CutSuffix(held, []byte(Sentinel)); found {
+	if before, found := bytes.CutSuffix(held, b.sentinel); found {
 		sentinel, held = true, before
 	}
 	overflow = b.overflow
@@ -82,8 +85,8 @@ func (b *lineBuffer) take() (text string, sentinel, isLine, overflow bool) {
 
 // mayBeSentinel reports whether the line ends with the beginning of a sentinel.
 func (b *lineBuffer) mayBeSentinel() bool {
-	for n := min(len(Sentinel)-1, len(b.held)); n > 0; n-- {
-		if bytes.HasSuffix(b.held, []byte(Sentinel)[:n]) {
+	for n := min(len(b.sentinel)-1, len(b.held)); n > 0; n-- {
+		if bytes.HasSuffix(b.held, b.sentinel[:n]) {
 			return true
 		}
 	}

@@ -2,6 +2,7 @@ package process
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
@@ -31,6 +32,7 @@ type Container struct {
 	dir     string // everything on disk
 	uid     int    // its own user, 0 where it has none
 	group   cgroup.Group
+	mark    string // follows the sentinels in its logs; secret from its actions
 	framer  *actionlog.Framer
 	client  *runtimeclient.Client
 
@@ -56,9 +58,10 @@ var _ container.Container = (*Container)(nil)
 func (f *Factory) newContainer(spec container.Spec, i runtimes.Interpreter) (*Container, error) {
 	c := &Container{
 		factory: f, spec: spec, kind: i.Kind, key: newKey(),
-		framer: actionlog.New(f.config.MaxLogs.Bytes()),
+		mark:   rand.Text(),
 		exited: make(chan struct{}),
 	}
+	c.framer = actionlog.New(f.config.MaxLogs.Bytes(), c.mark)
 	c.dir = filepath.Join(f.boxes(), c.key)
 	c.client = runtimeclient.New(c.dial, spec.Concurrency)
 	if err := f.register(c); err != nil {

@@ -192,7 +192,9 @@ func (c *Container) boxSpec(i runtimes.Interpreter, fork bool) *boxSpec {
 		s.Processes = f.processLimit()
 	}
 	s.Env = c.environment(i, work, tmp)
-	s.Proxy = []string{"--kind", i.Kind, "--listen", "unix:" + c.socket(), "--dir", work, "--launchers", launchers}
+	s.Proxy = []string{"--kind", i.Kind, "--listen", "unix:" + c.socket(), "--dir", work, "--launchers", launchers,
+		// Not on the process's command line, where its actions could read it.
+		"--sentinel-mark", c.mark}
 	if i.Path != "" {
 		s.Proxy = append(s.Proxy, "--interpreter", i.Path)
 	}
