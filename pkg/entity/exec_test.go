@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-var errUnknownKind = errors.New("The specified runtime is not supported") //nolint:staticcheck // the client's text
+var errUnknownKind = errors.New("unknown kind")
 
 func resolve(kind string) (RuntimeRule, error) {
 	switch kind {

@@ -3,6 +3,7 @@ package entity
 import (
 	"bytes"
 	"encoding/json"
+	"unicode/utf8"
 )
 
 // Parameter is one entry of an entity's parameters or annotations.
@@ -43,11 +44,15 @@ func (p Parameters) Truthy(key string) bool {
 // String returns the value of key if it is a string.
 func (p Parameters) String(key string) (string, bool) {
 	v, ok := p.Get(key)
-	if !ok {
+	if !ok || len(v) == 0 {
 		return "", false
 	}
+	// Most strings are spelled plainly, and records are filed by one of them.
+	if n := len(v); n >= 2 && v[0] == '"' && bytes.IndexByte(v, '\\') < 0 && utf8.Valid(v) {
+		return string(v[1 : n-1]), true
+	}
 	var s string
-	if json.Unmarshal(v, &s) != nil {
+	if v[0] != '"' || json.Unmarshal(v, &s) != nil {
 		return "", false
 	}
 	return s, true

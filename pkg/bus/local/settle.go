@@ -21,24 +21,38 @@ const (
 // Settle implements bus.Queue: the record and the end of the message are one
 // transaction. It works on a closed queue too, for work that outlives it.
 func (q *queue) Settle(ctx context.Context, d bus.Delivery, record *entity.Activation) error {
-	var encoded sqlite.EncodedActivation
+	s := settlement{queue: q, delivery: d}
 	if record != nil {
-		encoded = sqlite.EncodeActivation(record)
+		s.record = sqlite.EncodeActivation(record)
+		s.records = true
 	}
-	err := q.bus.db.Write(ctx, func(tx *sqlite.Tx) error {
-		if record != nil {
-			if _, err := tx.RecordActivation(&encoded); err != nil {
-				return err
-			}
-		}
-		_, err := q.change(tx, d, deleteMessage, deleteUnreadable)
-		return err
-	})
-	if err != nil {
+	if err := q.bus.db.Commit(ctx, &s); err != nil {
 		return fmt.Errorf("settle message %d of %s: %w", d.Offset, q.invoker, err)
 	}
 	return nil
 }
+
+// settlement is a Settle on its way through a transaction.
+type settlement struct {
+	queue    *queue
+	delivery bus.Delivery
+	record   sqlite.EncodedActivation
+	records  bool
+}
+
+// Apply implements sqlite.Operation.
+func (s *settlement) Apply(tx *sqlite.Tx) error {
+	if s.records {
+		if _, err := tx.RecordActivation(&s.record); err != nil {
+			return err
+		}
+	}
+	_, err := s.queue.change(tx, s.delivery, deleteMessage, deleteUnreadable)
+	return err
+}
+
+// Settled implements sqlite.Operation.
+func (s *settlement) Settled(error) {}
 
 // change runs a statement on the row of d. What could not be read has no id and
 // is looked for by its position.

@@ -115,7 +115,7 @@ func writerPragmas(s Synchronous) []string {
 		"journal_mode = WAL",
 		"synchronous = " + string(s),
 		"wal_autocheckpoint = 4000",
-		"cache_size = -32768",
+		"cache_size = -8192", // commits go through the whole table of cached pages
 		"temp_store = MEMORY",
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 
 	driverpkg "modernc.org/sqlite"
@@ -146,6 +147,9 @@ func (w *writer) enter(ctx context.Context, p *pending) {
 	select {
 	case lead := <-p.turn:
 		if lead {
+			// Those whom the last transaction woke may have more to write: let them
+			// come along.
+			runtime.Gosched()
 			w.lead(p)
 		}
 	case <-ctx.Done():
