@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"slices"
 
 	"github.com/gowhisk/gowhisk/controller/entitle"
 	"github.com/gowhisk/gowhisk/pkg/entity"
@@ -106,7 +105,7 @@ func (a *API) newAction(at address, req *actionRequest) (*entity.Action, error) 
 	if req.exec == nil {
 		return nil, errExecUndefined
 	}
-	if err := a.checkNotDeprecated(req.exec.Kind); err != nil {
+	if err := a.checkUsable(req.exec.Kind); err != nil {
 		return nil, err
 	}
 	action := &entity.Action{
@@ -132,7 +131,7 @@ func (a *API) updatedAction(old *entity.Action, req *actionRequest) (*entity.Act
 	if req.exec != nil {
 		exec = *req.exec
 	}
-	if err := a.checkNotDeprecated(exec.Kind); err != nil {
+	if err := a.checkUsable(exec.Kind); err != nil {
 		return nil, err
 	}
 	action := &entity.Action{Header: old.Header, Exec: exec, Parameters: updatedParameters(old, req), Limits: req.limits.Apply(old.Limits)}
@@ -173,9 +172,14 @@ func (req *actionRequest) finish(action *entity.Action) {
 	action.Annotations = append(action.Annotations.Without("exec"), kind) // it comes last (5.1)
 }
 
-func (a *API) checkNotDeprecated(kind string) error {
-	if kind == entity.KindBlackbox || kind == entity.KindSequence {
+// checkUsable checks that actions of a stored or requested kind may be written and
+// invoked (openwhisk-rest-api.md 8.2).
+func (a *API) checkUsable(kind string) error {
+	switch kind {
+	case entity.KindBlackbox:
 		return nil
+	case entity.KindSequence:
+		return errSequences
 	}
 	r, err := a.manifest.Resolve(kind)
 	if err != nil {
@@ -250,7 +254,7 @@ func (a *API) resolveKind(kind string) (entity.RuntimeRule, error) {
 
 func (req *actionRequest) parseRest(fields map[string]json.RawMessage) error {
 	if raw, ok := present(fields, "delAnnotations"); ok {
-		if json.Unmarshal(raw, &req.delAnnotations) != nil || slices.Contains(req.delAnnotations, "") {
+		if json.Unmarshal(raw, &req.delAnnotations) != nil {
 			return malformed("delAnnotations malformed")
 		}
 	}

@@ -52,6 +52,8 @@ var (
 	// 8.3
 	errExecUndefined = &Error{http.StatusBadRequest, "exec undefined"}
 	errOnBinding     = &Error{http.StatusBadRequest, "Operation not permitted on package binding."}
+	// 8.2, which has no text for a server without them
+	errSequences = &Error{http.StatusBadRequest, "Sequences are not available on this server."}
 	// 9.1
 	errFinal = &Error{http.StatusBadRequest, "Request defines parameters that are not allowed (e.g., reserved properties)."}
 	// 13.2

@@ -6,7 +6,6 @@ import (
 	"io"
 	"mime"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"sync"
@@ -53,12 +52,7 @@ func (x *Exchange) request() *http.Request { return x.gin.Request }
 // context ends when the client goes away or the request has taken too long.
 func (x *Exchange) context() context.Context { return x.gin.Request.Context() }
 
-func (x *Exchange) query() url.Values {
-	if x.gin.Request.URL.RawQuery == "" {
-		return nil
-	}
-	return x.gin.Request.URL.Query()
-}
+func (x *Exchange) query() query { return query(x.gin.Request.URL.RawQuery) }
 
 // Shared header values: net/http does not change them.
 var (
@@ -139,6 +133,9 @@ func quality(parameters string) float64 {
 	return 1
 }
 
+// maxReservedBody is how much memory a client gets before it has sent anything.
+const maxReservedBody = 1 << 20
+
 // bodyTimeout bounds how long a client may take to send its body.
 const bodyTimeout = 30 * time.Second
 
@@ -159,17 +156,18 @@ func (x *Exchange) body(limit int64, tooLarge func(size int64) error) ([]byte, e
 	// Not every writer has deadlines (tests); without one a slow body lasts longer.
 	_ = control.SetReadDeadline(time.Now().Add(bodyTimeout))
 	defer func() { _ = control.SetReadDeadline(time.Time{}) }()
-	if r.ContentLength > 0 {
+	if r.ContentLength > 0 && r.ContentLength <= maxReservedBody {
 		body := make([]byte, r.ContentLength)
 		if _, err := io.ReadFull(r.Body, body); err != nil {
 			return nil, errBadRequest
 		}
 		return body, nil
 	}
-	return readChunked(r.Body, limit, tooLarge)
+	return readGrowing(r.Body, limit, tooLarge)
 }
 
-func readChunked(from io.Reader, limit int64, tooLarge func(size int64) error) ([]byte, error) {
+// readGrowing reads a body that is long or does not say how long it is.
+func readGrowing(from io.Reader, limit int64, tooLarge func(size int64) error) ([]byte, error) {
 	var b bytes.Buffer
 	n, err := b.ReadFrom(io.LimitReader(from, limit+1))
 	if err != nil {

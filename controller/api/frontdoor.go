@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"errors"
 	"math/rand/v2"
 	"net/http"
@@ -138,7 +139,7 @@ func (a *API) observe(x *Exchange) {
 	if route == "" {
 		route = "none"
 	}
-	method, status, took := x.request().Method, x.gin.Writer.Status(), a.now().Sub(x.Transid.Start)
+	method, status, took := knownMethod(x.request().Method), x.gin.Writer.Status(), a.now().Sub(x.Transid.Start)
 	a.metrics.Request(method, route, status, took)
 	entry := a.log.Check(zapcore.InfoLevel, "request")
 	if entry == nil {
@@ -152,6 +153,15 @@ func (a *API) observe(x *Exchange) {
 		zap.String("transid", x.Transid.ID), zap.String("namespace", namespace), zap.Duration("duration", took))
 }
 
+// knownMethod keeps strangers from inventing label values.
+func knownMethod(method string) string {
+	switch method {
+	case http.MethodGet, http.MethodPut, http.MethodPost, http.MethodDelete, http.MethodOptions, http.MethodHead, http.MethodPatch:
+		return method
+	}
+	return "other"
+}
+
 // maxDrain is how much of a refused body is read, so that clients that send it all
 // before they listen get to hear why.
 const maxDrain = 8 << 20
@@ -162,7 +172,7 @@ func (a *API) Fail(x *Exchange, err error) {
 	if !known {
 		a.log.Error("a request failed for a reason that is not the client's", zap.Error(err),
 			zap.String("transid", x.Transid.ID), zap.String("route", x.gin.FullPath()))
-	} else if answer.Status >= http.StatusInternalServerError {
+	} else if answer.Status >= http.StatusInternalServerError && !errors.Is(err, context.Canceled) {
 		a.log.Warn("a request could not be served", zap.Error(err), zap.String("transid", x.Transid.ID))
 	}
 	switch answer.Status {

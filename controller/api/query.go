@@ -11,9 +11,37 @@ import (
 	"github.com/gowhisk/gowhisk/pkg/entity"
 )
 
+// query is a URL's query as it was sent. Requests have few parameters and look at
+// fewer, so it is searched instead of parsed.
+type query string
+
+// Get returns the first value of a parameter, "" if there is none. A value that
+// cannot be decoded is returned as it is.
+func (q query) Get(name string) string {
+	for len(q) > 0 {
+		pair, rest, _ := strings.Cut(string(q), "&")
+		q = query(rest)
+		key, value, _ := strings.Cut(pair, "=")
+		if key == name || decoded(key) == name {
+			return decoded(value)
+		}
+	}
+	return ""
+}
+
+func decoded(s string) string {
+	if strings.IndexByte(s, '%') < 0 && strings.IndexByte(s, '+') < 0 {
+		return s
+	}
+	if d, err := url.QueryUnescape(s); err == nil {
+		return d
+	}
+	return s
+}
+
 // queryBool reads a boolean; an absent or empty one is fallback
 // (openwhisk-rest-api.md 1.7).
-func queryBool(q url.Values, name string, fallback bool) (bool, error) {
+func queryBool(q query, name string, fallback bool) (bool, error) {
 	v := q.Get(name)
 	switch strings.ToLower(v) {
 	case "":
@@ -33,7 +61,7 @@ type page struct {
 }
 
 // parsePage reads skip, limit and count; a limit of 0 is the most there may be.
-func (a *API) parsePage(q url.Values, collection entitle.Collection) (p page, err error) {
+func (a *API) parsePage(q query, collection entitle.Collection) (p page, err error) {
 	p.limit = a.cfg.ListDefault
 	if v := q.Get("limit"); v != "" {
 		if p.limit, err = queryInt("limit", v, collection); err != nil {
@@ -68,7 +96,7 @@ func queryInt(name, v string, collection entitle.Collection) (int, error) {
 
 // queryTime reads milliseconds since the epoch. The text says seconds; that is
 // part of the contract (openwhisk-rest-api.md 17.1).
-func queryTime(q url.Values, name string) (*int64, error) {
+func queryTime(q query, name string) (*int64, error) {
 	v := q.Get(name)
 	if v == "" {
 		return nil, nil
@@ -81,7 +109,7 @@ func queryTime(q url.Values, name string) (*int64, error) {
 }
 
 // queryActivationName reads the filter "action" or "package/action".
-func queryActivationName(q url.Values) (string, error) {
+func queryActivationName(q query) (string, error) {
 	v := q.Get("name")
 	if v == "" {
 		return "", nil
@@ -99,7 +127,7 @@ func queryActivationName(q url.Values) (string, error) {
 }
 
 // queryWait reads how long a blocking invocation waits.
-func (a *API) queryWait(q url.Values) (time.Duration, error) {
+func (a *API) queryWait(q query) (time.Duration, error) {
 	v := q.Get("timeout")
 	if v == "" {
 		return a.cfg.MaxWait, nil

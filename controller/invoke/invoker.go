@@ -12,6 +12,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -125,12 +126,15 @@ type Invoker struct {
 	cfg     Config
 	deps    Deps
 	flights *flights
+	// timers spares waiting calls the allocation of one. Since Go 1.23 a timer that
+	// was stopped or reset delivers nothing from before.
+	timers sync.Pool
 }
 
 // New returns an invoker. Its Completed must get the completions of
 // cfg.Controller, and Run must run for as long as it is used.
 func New(cfg Config, deps Deps) *Invoker {
-	return &Invoker{cfg: cfg, deps: deps, flights: newFlights()}
+	return &Invoker{cfg: cfg, deps: deps, flights: newFlights(), timers: sync.Pool{New: newTimer}}
 }
 
 // Request is one action to be invoked.

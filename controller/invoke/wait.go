@@ -19,54 +19,44 @@ var fetchDelays = [...]time.Duration{
 	0, 5 * time.Millisecond, 20 * time.Millisecond, 100 * time.Millisecond, 500 * time.Millisecond, 2 * time.Second, 5 * time.Second,
 }
 
+func newTimer() any { return time.NewTimer(time.Hour) }
+
 // wait returns the record of a flight, or nil if it does not come within limit or
 // before ctx ends.
 func (v *Invoker) wait(ctx context.Context, fl *flight, namespace entity.Path, limit time.Duration) *entity.Activation {
-	expiry := time.NewTimer(limit)
-	defer expiry.Stop()
-	poll := time.NewTimer(v.cfg.PollInterval)
-	defer poll.Stop()
+	expiry := time.Now().Add(limit)
+	result := fl.result
+	var attempt int
+	next := v.cfg.PollInterval
+	timer := v.timers.Get().(*time.Timer)
+	defer func() {
+		timer.Stop()
+		v.timers.Put(timer)
+	}()
 	for {
+		timer.Reset(min(next, time.Until(expiry)))
 		select {
-		case record := <-fl.result:
+		case record := <-result:
 			if record != nil {
 				return record
 			}
-			return v.fetch(ctx, fl.id, namespace, expiry)
-		case <-poll.C:
-			if record := v.look(ctx, fl.id, namespace); record != nil {
-				return record
-			}
-			poll.Reset(v.cfg.PollInterval)
-		case <-expiry.C:
-			v.deps.Metrics.WaitExpired()
-			return nil
+			// The record exists, or will soon: look for it more often.
+			result, next = nil, fetchDelays[0]
+			continue
 		case <-ctx.Done():
 			return nil
+		case <-timer.C:
 		}
-	}
-}
-
-// fetch looks for a record that exists, or will soon, until the wait expires.
-func (v *Invoker) fetch(ctx context.Context, id entity.ActivationID, namespace entity.Path, expiry *time.Timer) *entity.Activation {
-	for attempt := 0; ; attempt++ {
-		delay := v.cfg.PollInterval
-		if attempt < len(fetchDelays) {
-			delay = fetchDelays[attempt]
+		if record := v.look(ctx, fl.id, namespace); record != nil {
+			return record
 		}
-		pause := time.NewTimer(delay)
-		select {
-		case <-pause.C:
-			if record := v.look(ctx, id, namespace); record != nil {
-				return record
-			}
-		case <-expiry.C:
-			pause.Stop()
+		if !time.Now().Before(expiry) {
 			v.deps.Metrics.WaitExpired()
 			return nil
-		case <-ctx.Done():
-			pause.Stop()
-			return nil
+		}
+		next = v.cfg.PollInterval
+		if attempt++; result == nil && attempt < len(fetchDelays) {
+			next = fetchDelays[attempt]
 		}
 	}
 }

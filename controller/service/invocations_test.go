@@ -2,7 +2,9 @@ package service_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -160,11 +162,26 @@ func TestInvocations(t *testing.T) {
 		other.a.action("echo")
 		require.Equal(t, `{"x":1}`, other.a.post("_/actions/echo?blocking=true&result=true", `{"x":1}`).is(200).body)
 	})
-	t.Run("deprecated_runtime", func(t *testing.T) {
-		old := &entity.Action{Header: entity.Header{Namespace: "ns", Name: "old", Version: entity.FirstVersion}, Exec: entity.Exec{Kind: "gone:1", Code: new(string)}}
-		require.NoError(t, w.db.Entities().Put(t.Context(), old))
-		w.a.post("_/actions/old", "").is(202) // what the manifest does not know is the invoker's to refuse
-	})
+}
+
+func TestManyAtOnce(t *testing.T) {
+	w := newWorld(t)
+	w.a.action("echo")
+	var callers sync.WaitGroup
+	for i := range 16 {
+		callers.Go(func() {
+			for j := range 20 {
+				payload := fmt.Sprintf(`{"i":%d,"j":%d}`, i, j)
+				r := w.a.post("_/actions/echo?blocking=true&result=true", payload)
+				if r.status != 200 || r.body != payload {
+					t.Errorf("%d: %s instead of %s", r.status, r.body, payload)
+				}
+			}
+		})
+	}
+	callers.Wait()
+	eventually(t, "nothing stays in flight", func() bool { return w.service.InFlight() == 0 })
+	w.a.get("_/activations?count=true").json(`{"activations":320}`)
 }
 
 // orderless returns want if the body equals it as JSON.

@@ -45,12 +45,13 @@ type Deps struct {
 
 // Service is a controller. Safe for concurrent use.
 type Service struct {
-	cfg     Config
-	log     *zap.Logger
-	auth    *identity.Authenticator
-	catalog *catalog.Catalog
-	invoker *invoke.Invoker
-	router  *gin.Engine
+	cfg      Config
+	log      *zap.Logger
+	auth     *identity.Authenticator
+	catalog  *catalog.Catalog
+	throttle *entitle.Throttle
+	invoker  *invoke.Invoker
+	router   *gin.Engine
 }
 
 // ginMode: gin's mode belongs to the process.
@@ -101,7 +102,7 @@ func (s *Service) assemble(d Deps) error {
 		return fmt.Errorf("register metrics: %w", err)
 	}
 	rates := entitle.Rates(s.cfg.Throttle)
-	throttle := entitle.NewThrottle(rates, d.Now)
+	s.throttle = entitle.NewThrottle(rates, d.Now)
 	s.invoker = invoke.New(invoke.Config{
 		Controller:     entity.ControllerID(s.cfg.Controller),
 		PublishTimeout: s.cfg.Times.Publish,
@@ -110,11 +111,11 @@ func (s *Service) assemble(d Deps) error {
 		StdTimeout:     s.cfg.Actions.StdTimeout,
 		PollInterval:   s.cfg.Times.Poll,
 	}, invoke.Deps{
-		Balancer: d.Balancer, Publisher: d.Publisher, InFlight: throttle, Records: d.Activations,
+		Balancer: d.Balancer, Publisher: d.Publisher, InFlight: s.throttle, Records: d.Activations,
 		Metrics: metrics, Log: d.Log, Now: d.Now,
 	})
 	front, err := api.New(s.cfg.api(rates), api.Deps{
-		Auth: s.auth, Rights: entitle.NewRights(s.catalog), Throttle: throttle, Catalog: s.catalog,
+		Auth: s.auth, Rights: entitle.NewRights(s.catalog), Throttle: s.throttle, Catalog: s.catalog,
 		Entities: d.Entities, Activations: d.Activations, Invoker: s.invoker, Manifest: d.Manifest,
 		Metrics: metrics, Log: d.Log, Now: d.Now,
 	})
@@ -171,6 +172,13 @@ func (s *Service) Forget() {
 	s.catalog.InvalidateAll()
 	s.auth.Forget()
 }
+
+// SetControllers says how many controllers share the work; each grants its part of
+// the throttles' limits.
+func (s *Service) SetControllers(n int) { s.throttle.SetControllers(n) }
+
+// InFlight returns how many activations were accepted here and have not ended.
+func (s *Service) InFlight() int { return s.invoker.InFlight() }
 
 // Close frees a service that Run does not run.
 func (s *Service) Close() {

@@ -33,7 +33,7 @@ type world struct {
 	registry *prometheus.Registry
 	worker   *worker
 	clock    *clock
-	server   *httptest.Server
+	base     string // URL of the server
 	a, b     *client
 }
 
@@ -81,10 +81,16 @@ func newWorld(t *testing.T, configure ...func(*service.Config)) *world {
 	t.Cleanup(w.service.Close)
 	t.Cleanup(w.bus.HandleCompletions(entity.ControllerID(cfg.Controller), w.service.Completed))
 	w.worker = startWorker(t, w.bus)
-	w.server = httptest.NewServer(w.service.Handler())
-	t.Cleanup(w.server.Close)
+	w.base = listen(t, w.service.Handler())
 	w.a, w.b = w.subject("alice", "ns"), w.subject("bobby", "other")
 	return w
+}
+
+// listen serves a handler and returns its URL.
+func listen(t *testing.T, h http.Handler) string {
+	server := httptest.NewServer(h)
+	t.Cleanup(server.Close)
+	return server.URL
 }
 
 // subject makes a subject with one namespace and returns a client with its key.
@@ -93,7 +99,7 @@ func (w *world) subject(name, namespace string) *client {
 	key := entity.NewAuthKey()
 	subject := &entity.Subject{Name: name, Namespaces: []entity.SubjectNamespace{{Name: namespace, AuthKey: key}}}
 	require.NoError(w.t, w.db.Subjects().PutSubject(w.t.Context(), subject))
-	return &client{t: w.t, base: w.server.URL, key: key, subject: subject}
+	return &client{t: w.t, base: w.base, key: key, subject: subject}
 }
 
 // limit sets the limits of a namespace, as JSON.

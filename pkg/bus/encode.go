@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/gowhisk/gowhisk/pkg/entity"
@@ -18,9 +19,11 @@ func (m *ActivationMessage) AppendJSON(dst []byte) []byte {
 	dst = entity.AppendString(dst, string(m.Action.Path))
 	dst = append(dst, `,"name":`...)
 	dst = entity.AppendString(dst, string(m.Action.Name))
-	dst = append(dst, `,"version":"`...)
-	dst = append(dst, m.Version.String()...)
-	dst = append(dst, '"')
+	if m.Version != (entity.Version{}) { // 0.0.0 is not a version
+		dst = append(dst, `,"version":"`...)
+		dst = append(dst, m.Version.String()...)
+		dst = append(dst, '"')
+	}
 	if m.Binding != "" {
 		dst = append(dst, `,"binding":`...)
 		dst = entity.AppendString(dst, string(m.Binding))
@@ -132,9 +135,17 @@ func ParseActivationMessage(data []byte) (*ActivationMessage, error) {
 	if err != nil {
 		return nil, fmt.Errorf("activation message: %w", err)
 	}
-	action, err := entity.ParseFQN(w.Action.Path + "/" + w.Action.Name)
+	action, err := entity.NewFQN(w.Action.Path, w.Action.Name)
 	if err != nil {
 		return nil, fmt.Errorf("activation message: action: %w", err)
+	}
+	if w.Cause != "" {
+		if _, err := entity.ParseActivationID(w.Cause); err != nil {
+			return nil, fmt.Errorf("activation message: cause: %w", err)
+		}
+	}
+	if string(w.Content) == "null" {
+		w.Content = nil
 	}
 	m := &ActivationMessage{
 		Transid:      parseTransid(w.Transid),
@@ -155,8 +166,8 @@ func ParseActivationMessage(data []byte) (*ActivationMessage, error) {
 	}
 	m.User = entity.Identity{Subject: w.User.Subject, Namespace: w.User.Namespace.Name, Limits: w.User.Limits}
 	m.User.Key.UUID = w.User.Namespace.UUID
-	if prefix := w.User.Namespace.UUID + ":"; len(w.User.Authkey.APIKey) > len(prefix) {
-		m.User.Key.Key = w.User.Authkey.APIKey[len(prefix):]
+	if key, ok := strings.CutPrefix(w.User.Authkey.APIKey, w.User.Namespace.UUID+":"); ok {
+		m.User.Key.Key = key
 	}
 	return m, nil
 }

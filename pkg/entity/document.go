@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 )
 
 // ErrUnreadable marks a stored document that is not what its entityType says.
@@ -68,8 +69,8 @@ type document struct {
 	Limits      json.RawMessage `json:"limits"`
 	Binding     json.RawMessage `json:"binding"`
 	Rules       json.RawMessage `json:"rules"`
-	Trigger     *FQN            `json:"trigger"`
-	Action      *FQN            `json:"action"`
+	Trigger     json.RawMessage `json:"trigger"`
+	Action      json.RawMessage `json:"action"`
 }
 
 // ParseDocument reads a document that AppendDocument wrote. Errors wrap
@@ -89,6 +90,9 @@ func ParseDocument(data []byte) (Entity, error) {
 
 func (d *document) entity() (Entity, error) {
 	head := Header{Namespace: d.Namespace, Name: d.Name, Version: d.Version, Publish: d.Publish, Annotations: d.Annotations, Updated: d.Updated}
+	if head.Version == (Version{}) {
+		head.Version = FirstVersion // 0.0.0 is not a version
+	}
 	switch d.kind() {
 	case TypeAction:
 		exec, err := parseStoredExec(d.Exec)
@@ -116,12 +120,30 @@ func (d *document) entity() (Entity, error) {
 		t := &Trigger{Header: head, Parameters: d.Parameters}
 		return t, t.parseRules(d.Rules)
 	case TypeRule:
-		if d.Trigger == nil || d.Action == nil {
-			return nil, errors.New("rule without trigger or action")
+		trigger, err := parseReference(d.Trigger, head.Namespace)
+		if err != nil {
+			return nil, fmt.Errorf("trigger of the rule: %w", err)
 		}
-		return &Rule{Header: head, Trigger: *d.Trigger, Action: *d.Action}, nil
+		action, err := parseReference(d.Action, head.Namespace)
+		if err != nil {
+			return nil, fmt.Errorf("action of the rule: %w", err)
+		}
+		return &Rule{Header: head, Trigger: trigger, Action: action}, nil
 	}
 	return nil, fmt.Errorf("unknown entity type %s", strconv.Quote(string(d.EntityType)))
+}
+
+// parseReference reads what a rule refers to. Old rules have the bare names of
+// their own namespace (openwhisk-invoker.md 6.3).
+func parseReference(data json.RawMessage, namespace Path) (f FQN, err error) {
+	if s, ok := asString(data); ok && !strings.Contains(s, "/") {
+		return NewFQN(string(namespace), s)
+	}
+	if isAbsent(data) {
+		return f, errors.New("missing")
+	}
+	err = f.UnmarshalJSON(data)
+	return f, err
 }
 
 func (d *document) kind() Type {
@@ -173,6 +195,9 @@ func (t *Trigger) parseRules(data []byte) error {
 		r := TriggerRule{Rule: rule}
 		if err := json.Unmarshal(value, &r); err != nil {
 			return err
+		}
+		if r.Action.Name == "" {
+			return fmt.Errorf("rule %s of the trigger has no action", rule)
 		}
 		t.Rules = append(t.Rules, r)
 		return nil

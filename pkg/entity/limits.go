@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"math"
 	"strconv"
 )
 
@@ -113,8 +114,12 @@ func parseWhole(raw json.RawMessage, name string) (int64, error) {
 	if raw[0] == '"' || json.Unmarshal(raw, &number) != nil {
 		return 0, &MalformedError{name + " malformed"}
 	}
-	if n, err := strconv.ParseInt(number.String(), 10, 64); err == nil && n == int64(int32(n)) {
+	if n, err := strconv.ParseInt(number.String(), 10, 64); err == nil {
 		return n, nil
+	}
+	// 1.0 and 6e4 are whole too.
+	if f, err := number.Float64(); err == nil && f == math.Trunc(f) && math.Abs(f) < 1<<53 {
+		return int64(f), nil
 	}
 	return 0, &MalformedError{"requirement failed: " + name + " must be whole number"}
 }
@@ -164,7 +169,7 @@ type LimitError struct{ Text string }
 func (e *LimitError) Error() string { return e.Text }
 
 // Check returns a *LimitError for the first limit in p that is outside r, in
-// the contract's order: memory, timeout, logs, concurrency.
+// the contract's order: memory, timeout, logs, concurrency; then instances.
 func (r LimitRanges) Check(p *LimitsPatch) error {
 	if p == nil {
 		return nil
@@ -188,6 +193,9 @@ func (r LimitRanges) Check(p *LimitsPatch) error {
 		if err := checkRange(*p.Concurrency, r.Concurrency, "concurrency %d", "%d"); err != nil {
 			return err
 		}
+	}
+	if p.Instances != nil && *p.Instances < 0 {
+		return &LimitError{fmt.Sprintf("requirement failed: instance concurrency %d below allowed threshold of 0", *p.Instances)}
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"unicode/utf16"
 )
 
 // MaxNameLength bounds a name or a path segment, in characters.
@@ -39,7 +40,7 @@ func (e *NameError) Error() string { return e.Text }
 // ParseName checks a name against the rules of openwhisk-rest-api.md section 4.
 // Its error is a *NameError.
 func ParseName(s string) (Name, error) {
-	if n := len(s); n > MaxNameLength {
+	if n := length(s); n > MaxNameLength {
 		// The misspelling is part of the contract.
 		return "", &NameError{fmt.Sprintf("Name segement longer than allowed: %d > %d.", n, MaxNameLength)}
 	}
@@ -51,13 +52,22 @@ func ParseName(s string) (Name, error) {
 
 // ParseNamespace checks the name of a namespace. Its error is a *NameError.
 func ParseNamespace(s string) (Path, error) {
-	if n := len(s); n > MaxNameLength {
+	if n := length(s); n > MaxNameLength {
 		return "", &NameError{fmt.Sprintf("Namespace longer than allowed: %d > %d.", n, MaxNameLength)}
 	}
 	if !isName(s) {
 		return "", &NameError{"The namespace contains illegal characters."}
 	}
 	return Path(s), nil
+}
+
+// length counts as OpenWhisk does, in UTF-16 units.
+func length(s string) int {
+	n := 0
+	for _, r := range s {
+		n += max(utf16.RuneLen(r), 1)
+	}
+	return n
 }
 
 // isName is the regular expression \A([\w]|[\w][\w@ .&-]{0,254}[\w@.&-])\z of
@@ -146,12 +156,25 @@ func (f *FQN) UnmarshalJSON(data []byte) error {
 	if json.Unmarshal(data, &o) != nil || o.Path == nil || o.Name == nil {
 		return &MalformedError{"fully qualified name malformed"}
 	}
-	parsed, err := ParseFQN(*o.Path + "/" + *o.Name)
+	parsed, err := NewFQN(*o.Path, *o.Name)
 	if err != nil {
 		return err
 	}
 	*f = parsed
 	return nil
+}
+
+// NewFQN checks a path and a name that came apart. Its error is a
+// *MalformedError.
+func NewFQN(path, name string) (FQN, error) {
+	f, err := ParseFQN(path + "/" + name)
+	if err == nil && string(f.Name) != strings.TrimSpace(name) {
+		err = &MalformedError{"fully qualified name malformed"}
+	}
+	if err != nil {
+		return FQN{}, err
+	}
+	return f, nil
 }
 
 // MarshalJSON writes the object form.

@@ -2,7 +2,6 @@ package entity
 
 import (
 	"encoding/json"
-	"fmt"
 	"strconv"
 	"strings"
 )
@@ -16,7 +15,18 @@ var FirstVersion = Version{0, 0, 1}
 // Next returns the version after an update.
 func (v Version) Next() Version { return Version{v.Major, v.Minor, v.Patch + 1} }
 
-func (v Version) String() string { return fmt.Sprintf("%d.%d.%d", v.Major, v.Minor, v.Patch) }
+func (v Version) String() string {
+	var b [24]byte
+	return string(v.append(b[:0]))
+}
+
+func (v Version) append(dst []byte) []byte {
+	dst = strconv.AppendInt(dst, int64(v.Major), 10)
+	dst = append(dst, '.')
+	dst = strconv.AppendInt(dst, int64(v.Minor), 10)
+	dst = append(dst, '.')
+	return strconv.AppendInt(dst, int64(v.Patch), 10)
+}
 
 // ParseVersion reads "1", "1.2" or "1.2.3"; missing parts are zero. 0.0.0 and
 // negative parts are a *MalformedError (openwhisk-rest-api.md section 4).
@@ -28,11 +38,11 @@ func ParseVersion(s string) (Version, error) {
 	}
 	var n [3]int
 	for i, p := range parts {
-		v, err := strconv.Atoi(p)
-		if err != nil || v < 0 || p[0] == '+' {
+		v, err := strconv.ParseUint(p, 10, 31) // takes no sign
+		if err != nil {
 			return Version{}, malformed
 		}
-		n[i] = v
+		n[i] = int(v)
 	}
 	v := Version{n[0], n[1], n[2]}
 	if v == (Version{}) {

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/gowhisk/gowhisk/pkg/entity"
 	"github.com/gowhisk/gowhisk/pkg/store"
@@ -45,12 +46,22 @@ func userCreate(open Open) *cobra.Command {
 		return create(cmd, args)
 	}
 	cmd.Flags().StringVarP(&auth, "auth", "u", "", "the credential, as uuid:key (default: a random one)")
-	cmd.Flags().StringVar(&namespace, "namespace", "", "the namespace (default: the subject's name)")
-	cmd.Flags().StringVar(&namespace, "ns", "", "the same as --namespace")
+	namespaceFlag(cmd, &namespace, "the namespace (default: the subject's name)")
 	cmd.Flags().BoolVarP(&revoke, "revoke", "r", false, "replace the credential that the subject has for the namespace")
 	cmd.Flags().BoolVarP(&generate, "generate-only", "g", false, "only print a new credential, change nothing")
 	cmd.Flags().BoolVarP(&silent, "silent", "s", false, "do not print the credential")
 	return cmd
+}
+
+// namespaceFlag adds --namespace, which wskadmin also knows as --ns.
+func namespaceFlag(cmd *cobra.Command, namespace *string, usage string) {
+	cmd.Flags().StringVar(namespace, "namespace", "", usage+"; also --ns")
+	cmd.Flags().SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
+		if name == "ns" {
+			name = "namespace"
+		}
+		return pflag.NormalizedName(name)
+	})
 }
 
 func newKey(auth string) (entity.AuthKey, error) {
@@ -141,8 +152,7 @@ func userGet(open Open) *cobra.Command {
 			return nil
 		}),
 	}
-	cmd.Flags().StringVar(&namespace, "namespace", "", "the namespace (default: the subject's name)")
-	cmd.Flags().StringVar(&namespace, "ns", "", "the same as --namespace")
+	namespaceFlag(cmd, &namespace, "the namespace (default: the subject's name)")
 	cmd.Flags().BoolVarP(&all, "all", "a", false, "print all namespaces of the subject with their credentials")
 	return cmd
 }
@@ -177,8 +187,7 @@ func userDelete(open Open) *cobra.Command {
 			return nil
 		}),
 	}
-	cmd.Flags().StringVar(&namespace, "namespace", "", "delete only this namespace of the subject")
-	cmd.Flags().StringVar(&namespace, "ns", "", "the same as --namespace")
+	namespaceFlag(cmd, &namespace, "delete only this namespace of the subject")
 	return cmd
 }
 

@@ -54,7 +54,7 @@ func Run(ctx context.Context, t Target, w io.Writer) error {
 	if _, err := t.call(ctx, http.MethodPut, "?overwrite=true", body); err != nil {
 		return fmt.Errorf("creating the sample action: %w", err)
 	}
-	fmt.Fprintf(w, "\nCreated the action /_/%s from %s.\n", actionName, t.Sample.File)
+	fmt.Fprintf(w, "\nCreated the action /guest/%s from %s.\n", actionName, t.Sample.File)
 	for _, try := range []string{"first", "again"} {
 		if err := t.invoke(ctx, w, try); err != nil {
 			return err

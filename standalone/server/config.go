@@ -4,15 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/adrg/xdg"
-
-	"github.com/gowhisk/gowhisk/pkg/config"
 )
 
 // Config is the configuration of the standalone server; each field is a flag, an
@@ -149,10 +146,3 @@ func (c *Config) stemCells() ([]stemCell, error) {
 
 // DatabasePath is the database of a data directory.
 func DatabasePath(dataDir string) string { return filepath.Join(dataDir, "gowhisk.db") }
-
-// Describe writes the table of all options for the documentation.
-func Describe(w *os.File) error {
-	c := DefaultConfig()
-	c.DataDir = "the user's data directory"
-	return config.Document(w, &c)
-}

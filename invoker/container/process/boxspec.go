@@ -42,7 +42,7 @@ type boxSpec struct {
 	Scratch string
 	// ScratchBytes bounds the file system at boxDir, and any file's size.
 	ScratchBytes int64
-	// UID is the user and group to become at LevelRoot.
+	// UID is the user and group to become, 0 for none. Only root can.
 	UID int
 	// Processes bounds the user's processes and threads, 0 does not.
 	Processes uint64

@@ -29,7 +29,7 @@ type Container struct {
 	kind    string // the installed one
 	key     string // names directory and control group
 	dir     string // everything on disk
-	uid     int    // at LevelRoot, else 0
+	uid     int    // its own user, 0 where it has none
 	group   cgroup.Group
 	framer  *actionlog.Framer
 	client  *runtimeclient.Client
@@ -73,17 +73,18 @@ func (f *Factory) newContainer(spec container.Spec, i runtimes.Interpreter) (*Co
 // prepare makes the directory and the control group.
 func (c *Container) prepare() error {
 	f := c.factory
-	for _, dir := range []string{c.dir, c.rootDir(), c.scratchDir(), filepath.Join(c.scratchDir(), "tmp")} {
-		if err := os.Mkdir(dir, 0o700); err != nil {
-			return fmt.Errorf("create the container's directory: %w", err)
-		}
+	if err := makeBox(c.dir); err != nil {
+		return fmt.Errorf("create the container's directory: %w", err)
 	}
-	if f.report.Level == LevelRoot {
+	if f.ownUsers {
 		uid, err := f.users.take()
 		if err != nil {
 			return err
 		}
 		c.uid = uid
+		if err := giveScratch(c.dir, uid); err != nil {
+			return err
+		}
 	}
 	if f.groups == nil {
 		return nil
@@ -101,11 +102,27 @@ func (c *Container) prepare() error {
 	return nil
 }
 
-// rootDir is where the container mounts its root.
-func (c *Container) rootDir() string { return filepath.Join(c.dir, "root") }
-
 // scratchDir is what a container at LevelPlain writes to.
 func (c *Container) scratchDir() string { return filepath.Join(c.dir, "s") }
+
+// makeBox makes a container's directory: a place to mount its root, and the
+// directory that it writes to at LevelPlain.
+func makeBox(dir string) error {
+	var errs []error
+	for _, d := range []string{"", "root", "s", "s/tmp"} {
+		errs = append(errs, os.Mkdir(filepath.Join(dir, d), 0o700))
+	}
+	return errors.Join(errs...)
+}
+
+// giveScratch lets a user of its own reach and write the scratch directory.
+func giveScratch(dir string, uid int) error {
+	return errors.Join(
+		os.Chmod(dir, 0o711),
+		os.Chown(filepath.Join(dir, "s"), uid, uid),
+		os.Chown(filepath.Join(dir, "s", "tmp"), uid, uid),
+	)
+}
 
 // socket is where the proxy listens, as the container sees it.
 func (c *Container) socket() string {

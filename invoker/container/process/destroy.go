@@ -47,7 +47,7 @@ func (c *Container) kill(ctx context.Context) error {
 	roots := c.roots()
 	if c.factory.report.Level == LevelPlain {
 		// No namespace ends with its first process: find what it started.
-		if err := killTree(ctx, c.roots, c.key); err != nil {
+		if err := killTree(ctx, c.roots, c.factory.mark(c.key), c.uid); err != nil {
 			return err
 		}
 	} else if len(roots) > 0 {

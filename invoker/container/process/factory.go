@@ -31,6 +31,7 @@ type Factory struct {
 	spawner  *spawner
 	forks    *forkServers
 	watchdog *watchdog // nil where groups bound memory
+	ownUsers bool      // each container has a user of its own
 	report   Report
 	starts   chan struct{} // a token per start under way
 
@@ -96,19 +97,19 @@ func (f *Factory) open(ctx context.Context) error {
 	} else {
 		f.watchdog = newWatchdog()
 	}
-	f.report = newReport(level, version, landlockVersion(), runtime.GOOS, reasons)
+	f.report = newReport(level, f.ownUsers, version, landlockVersion(), runtime.GOOS, reasons)
 	f.forks = newForkServers(f)
 	return nil
 }
 
 // takeDir makes the state directory and keeps others from using it.
 func (f *Factory) takeDir() error {
-	// Others may pass through, since containers' users reach the launchers, but
-	// see nothing of the containers.
+	// Others may pass through, since containers' users reach the launchers and
+	// their own directories, but see nothing of the containers.
 	if err := os.MkdirAll(f.config.Dir, 0o755); err != nil {
 		return fmt.Errorf("create the state directory of process containers: %w", err)
 	}
-	if err := os.MkdirAll(f.boxes(), 0o700); err != nil {
+	if err := os.MkdirAll(f.boxes(), 0o711); err != nil {
 		return fmt.Errorf("create the state directory of process containers: %w", err)
 	}
 	lock := flock.New(filepath.Join(f.config.Dir, "lock"))
@@ -129,15 +130,29 @@ func (f *Factory) openGroups() error {
 	if f.config.NoCgroup {
 		return errors.New("control groups: switched off")
 	}
-	id := fnv.New32a()
-	_, _ = id.Write([]byte(f.config.Dir)) // never fails
-	groups, err := cgroup.Open(f.config.CgroupParent, fmt.Sprintf("gowhisk-%08x", id.Sum32()))
+	groups, err := f.hierarchy()
 	if err != nil {
 		return fmt.Errorf("control groups: %w", err)
 	}
 	f.groups = groups
 	return nil
 }
+
+// hierarchy opens the control groups that belong to the state directory.
+func (f *Factory) hierarchy() (cgroup.Hierarchy, error) {
+	return cgroup.Open(f.config.CgroupParent, "gowhisk-"+f.id())
+}
+
+// id tells apart the factories of a machine, and stays with the state directory.
+func (f *Factory) id() string {
+	id := fnv.New32a()
+	_, _ = id.Write([]byte(f.config.Dir)) // never fails
+	return fmt.Sprintf("%08x", id.Sum32())
+}
+
+// mark is the environment entry that marks a container's processes for whoever
+// has to clean up.
+func (f *Factory) mark(key string) string { return containerMark + "=" + f.id() + "." + key }
 
 // boxes is the directory that holds a directory per container.
 func (f *Factory) boxes() string { return filepath.Join(f.config.Dir, "c") }

@@ -31,28 +31,32 @@ func (r Report) String() string {
 }
 
 // newReport describes a level with the given means.
-func newReport(level Level, cgroup, landlock int, system string, reasons []string) Report {
+func newReport(level Level, ownUsers bool, cgroup, landlock int, system string, reasons []string) Report {
 	r := Report{Level: level, Cgroup: cgroup, Landlock: landlock, Reasons: reasons}
 	add := func(to *[]string, texts ...string) { *to = append(*to, texts...) }
 	switch level {
 	case LevelRoot:
-		add(&r.Isolated, "files (own root, system directories read-only)", "processes", "users", "IPC", "host name", "disk space (in memory, bounded)")
+		add(&r.Isolated, "files (own root, system directories read-only)", "processes", "IPC", "host name", "disk space (in memory, bounded)")
 	case LevelUser:
 		add(&r.Isolated, "files (own root, system directories read-only)", "processes", "IPC", "host name", "disk space (in memory, bounded)")
-		add(&r.Shared, "the server's user id (seen from outside)")
 	case LevelPlain:
 		if landlock > 0 {
 			add(&r.Isolated, "files (Landlock: system directories read-only, own scratch directory)")
 		} else {
 			add(&r.Shared, "all files that the server's user may read or write")
 		}
-		if landlock >= 6 {
-			add(&r.Isolated, "signals to other processes (Landlock)")
+		if landlock >= 6 || ownUsers {
+			add(&r.Isolated, "signals to other processes")
 			add(&r.Shared, "the list of processes")
 		} else {
 			add(&r.Shared, "processes of the server's user")
 		}
-		add(&r.Shared, "the server's user id", "disk space")
+		add(&r.Shared, "disk space")
+	}
+	if ownUsers {
+		add(&r.Isolated, "users")
+	} else {
+		add(&r.Shared, "the server's user id")
 	}
 	switch {
 	case cgroup > 0:

@@ -20,8 +20,8 @@ func levels() []Level {
 const boxNamespaces = unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS
 
 // userCapabilities are what a container at LevelUser needs until it is confined:
-// for mounts, and for dropping the rest.
-var userCapabilities = []uintptr{unix.CAP_SYS_ADMIN, unix.CAP_SETPCAP}
+// for mounts.
+var userCapabilities = []uintptr{unix.CAP_SYS_ADMIN}
 
 // command is a container process that has yet to be started.
 func (f *Factory) command(level Level) *exec.Cmd {
@@ -70,6 +70,3 @@ func (f *Factory) processLimit() uint64 {
 	}
 	return uint64(threads) + uint64(f.config.Processes)
 }
-
-// mark is the environment entry of a container's processes.
-func mark(key string) string { return containerMark + "=" + key }

@@ -27,9 +27,17 @@ func (f *Factory) probe(ctx context.Context) (Level, []string, error) {
 	}
 	var reasons []string
 	for _, level := range candidates {
-		err := f.try(ctx, level)
+		err := f.try(ctx, level, isRoot())
 		if err == nil {
+			f.ownUsers = isRoot()
 			return level, reasons, nil
+		}
+		if level == LevelPlain && isRoot() {
+			// The root of some user namespaces can become nobody else.
+			reasons = append(reasons, fmt.Sprintf("users for containers: %v", err))
+			if err = f.try(ctx, level, false); err == nil {
+				return level, reasons, nil
+			}
 		}
 		if ctx.Err() != nil {
 			return "", nil, ctx.Err()
@@ -40,15 +48,19 @@ func (f *Factory) probe(ctx context.Context) (Level, []string, error) {
 }
 
 // try starts a process that confines itself at a level and ends.
-func (f *Factory) try(ctx context.Context, level Level) error {
+func (f *Factory) try(ctx context.Context, level Level, ownUser bool) error {
 	dir := filepath.Join(f.boxes(), "probe-"+newKey())
-	for _, d := range []string{dir, filepath.Join(dir, "root"), filepath.Join(dir, "s")} {
-		if err := os.Mkdir(d, 0o700); err != nil {
+	if err := makeBox(dir); err != nil {
+		return err
+	}
+	spec := f.newBoxSpec(level, dir, runtimes.Interpreter{})
+	spec.Probe, spec.Scratch = true, filepath.Join(dir, "s")
+	if ownUser {
+		spec.UID = f.config.FirstUID
+		if err := giveScratch(dir, spec.UID); err != nil {
 			return err
 		}
 	}
-	spec := f.newBoxSpec(level, dir, runtimes.Interpreter{})
-	spec.Probe, spec.UID, spec.Scratch = true, f.config.FirstUID, filepath.Join(dir, "s")
 	if level == LevelPlain {
 		spec.Landlock = newLandlockPolicy(landlockVersion(), spec.Show, []string{spec.Scratch})
 	}

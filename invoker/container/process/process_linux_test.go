@@ -15,6 +15,7 @@ import (
 	"github.com/gowhisk/gowhisk/invoker/container"
 	"github.com/gowhisk/gowhisk/invoker/container/containertest"
 	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
 )
 
 // TestMain lets the test binary be a container, and an owner of containers that
@@ -28,7 +29,7 @@ func TestMain(m *testing.M) {
 			ownContainers(os.Args[2], os.Args[3])
 		}
 	}
-	os.Exit(m.Run())
+	goleak.VerifyTestMain(m)
 }
 
 // testGroups is where tests make control groups: not below the groups of
@@ -36,7 +37,7 @@ func TestMain(m *testing.M) {
 const testGroups = "/"
 
 func config(dir string) Config {
-	return Config{Dir: dir, CgroupParent: testGroups}
+	return Config{Dir: dir, CgroupParent: testGroups, Processes: 200}
 }
 
 // ownContainers starts containers, one of them paused, and waits to be killed.
@@ -50,6 +51,7 @@ func ownContainers(dir, level string) {
 	ctx := context.Background()
 	c := config(dir)
 	c.Level = Level(level)
+	c.FirstUID, c.UIDs = 63000, 100
 	f, err := Open(ctx, c)
 	fail(err)
 	for i, kind := range []string{"nodejs:20", "python:3", "shell:1", "python:3"} {
@@ -81,12 +83,13 @@ func residue(c Config) []string {
 	for _, e := range entries {
 		left = append(left, e.Name())
 	}
+	id := (&Factory{config: c}).id()
 	for _, p := range processTable() {
-		if isRoot() && p.uid >= c.FirstUID && p.uid < c.FirstUID+c.UIDs {
+		if isRoot() && !p.zombie && c.FirstUID != 0 && p.uid >= c.FirstUID && p.uid < c.FirstUID+c.UIDs {
 			left = append(left, fmt.Sprintf("process %d of user %d", p.pid, p.uid))
 		}
 		environment, _ := os.ReadFile(fmt.Sprintf("/proc/%d/environ", p.pid))
-		if !p.zombie && strings.Contains(string(environment), containerMark+"=") {
+		if !p.zombie && strings.Contains(string(environment), containerMark+"="+id+".") {
 			left = append(left, fmt.Sprintf("process %d", p.pid))
 		}
 	}
@@ -180,61 +183,51 @@ func TestForkServerIsReplaced(t *testing.T) {
 	}
 }
 
-// TestForkedLaunchersShareNothing looks at a launcher from inside.
+// TestForkedLaunchersShareNothing looks at launchers from inside.
 func TestForkedLaunchersShareNothing(t *testing.T) {
 	if !isRoot() {
 		return
 	}
 	f := open(t, config(t.TempDir()))
-	spec := container.Spec{
-		Name: "forked", Kind: "python:3", Memory: 128, Concurrency: 1, Env: []string{"TOKEN=7c1d0f55aa"},
-	}
-	first, err := f.Start(context.Background(), spec)
-	require.NoError(t, err)
-	defer func() { require.NoError(t, first.Destroy(context.Background())) }()
-	spec.Env = nil
-	c, err := f.Start(context.Background(), spec)
-	require.NoError(t, err)
-	defer func() { require.NoError(t, c.Destroy(context.Background())) }()
 	code, err := json.Marshal(map[string]any{"value": map[string]any{"name": "a", "main": "main", "code": lookAround}})
 	require.NoError(t, err)
-	response, err := c.Call(context.Background(), "/init", code, 1<<20)
-	require.NoError(t, err)
-	require.Equal(t, 200, response.Status, "%s", response.Body)
-	response, err = c.Call(context.Background(), "/run", []byte(`{"value":{"wanted":["7c1d0f","55aa"]}}`), 1<<20)
-	require.NoError(t, err)
-	require.JSONEq(t, `{"descriptors":true,"capabilities":["0000000000000000"],"no_new_privs":"1","found":0}`, string(response.Body))
+	// The first launcher has the secret, which also shows that the search works.
+	for _, env := range [][]string{{"TOKEN=7c1d0f55aa"}, nil} {
+		c, err := f.Start(context.Background(), container.Spec{Name: "forked", Kind: "python:3", Memory: 128, Concurrency: 1, Env: env})
+		require.NoError(t, err)
+		defer func() { require.NoError(t, c.Destroy(context.Background())) }()
+		response, err := c.Call(context.Background(), "/init", code, 1<<20)
+		require.NoError(t, err)
+		require.Equal(t, 200, response.Status, "%s", response.Body)
+		response, err = c.Call(context.Background(), "/run", []byte(`{"value":{"wanted":["7c1d0f","55aa"]}}`), 1<<20)
+		require.NoError(t, err)
+		want := fmt.Sprintf(`{"descriptors":true,"capabilities":["0000000000000000"],"no_new_privs":"1","found":%t}`, env != nil)
+		require.JSONEq(t, want, string(response.Body))
+	}
 }
 
 // lookAround lists what a launcher has and searches its memory for a secret,
 // which it is told in two parts so as not to find its own.
 const lookAround = `
-import os
+import ctypes, os
 def main(args):
     links = [os.readlink('/proc/self/fd/' + n) for n in os.listdir('/proc/self/fd') if os.path.exists('/proc/self/fd/' + n)]
     good = all(l.startswith(('pipe:', '/dev/null', '/proc/')) for l in links) and len(links) <= 6
     status = dict(l.split(':', 1) for l in open('/proc/self/status').read().splitlines())
     caps = sorted({status[k].strip() for k in ('CapInh', 'CapPrm', 'CapEff', 'CapBnd', 'CapAmb')})
-    found = 0
-    try:
-        memory = open('/proc/self/mem', 'rb', 0)
-        a, b = (p.encode() for p in args['wanted'])
-        for l in open('/proc/self/maps'):
-            span, mode = l.split()[:2]
-            start, end = (int(x, 16) for x in span.split('-'))
-            if 'rw' in mode and end - start < 1 << 28:
-                try:
-                    memory.seek(start)
-                    block = memory.read(end - start)
-                except (OSError, ValueError):
-                    continue
-                at = block.find(a)
-                while at >= 0:
-                    found += block[at + len(a):at + len(a) + len(b)] == b
-                    at = block.find(a, at + 1)
-                del block
-    except OSError:
-        pass  # not even its own memory may be read
+    found = False
+    a, b = (p.encode() for p in args['wanted'])
+    for l in open('/proc/self/maps'):
+        span, mode = l.split()[:2]
+        start, end = (int(x, 16) for x in span.split('-'))
+        if not mode.startswith('rw'):
+            continue
+        for part in range(start, end, 1 << 20):
+            block = ctypes.string_at(part, min(end - part, (1 << 20) + 64))
+            at = block.find(a)
+            while at >= 0:
+                found = found or block[at + len(a):at + len(a) + len(b)] == b
+                at = block.find(a, at + 1)
     return {'descriptors': good or links, 'capabilities': caps, 'no_new_privs': status['NoNewPrivs'].strip(), 'found': found}
 `
 
@@ -253,6 +246,23 @@ func BenchmarkStart(b *testing.B) {
 			}
 		})
 	}
+}
+
+// TestConformancePlainAsRoot is what a server gets as root without the right to
+// make namespaces, such as in most containers: users keep its actions apart.
+func TestConformancePlainAsRoot(t *testing.T) {
+	if !isRoot() {
+		return
+	}
+	dir, err := os.MkdirTemp("", "plain") // reachable for others, unlike t.TempDir
+	require.NoError(t, err)
+	require.NoError(t, os.Chmod(dir, 0o755))
+	defer func() { require.NoError(t, os.RemoveAll(dir)) }()
+	t.Setenv("PATH", "/usr/local/bin:/usr/bin:/bin") // no interpreters below /root
+	c := config(dir)
+	c.FirstUID, c.UIDs = 64500, 400
+	c.NoCgroup = true
+	conform(t, c, LevelPlain, true)
 }
 
 // unprivileged is the user as whom root runs the tests of the other levels.

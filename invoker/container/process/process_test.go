@@ -65,8 +65,8 @@ func TestInterpreterPaths(t *testing.T) {
 	home, err := os.UserHomeDir()
 	require.NoError(t, err)
 	for path, want := range map[string][]string{
-		"/usr/bin/node":                              nil,
-		"":                                           nil,
+		"/usr/bin/node": nil,
+		"":              nil,
 		filepath.Join(prefix, "bin", "python3.11"):   {prefix},
 		filepath.Join(home, "bin", "node"):           {filepath.Join(home, "bin", "node")},
 		filepath.Join(prefix, "elsewhere", "python"): {filepath.Join(prefix, "elsewhere", "python")},
@@ -105,7 +105,7 @@ func TestRemoveTreeThatAnActionLocked(t *testing.T) {
 }
 
 func TestReportSaysWhatIsShared(t *testing.T) {
-	assert.Contains(t, newReport(LevelPlain, 0, 0, "darwin", nil).Shared, "memory")
-	assert.Contains(t, newReport(LevelPlain, 0, 4, "linux", nil).Shared, "processes of the server's user")
-	assert.Contains(t, newReport(LevelRoot, 2, 7, "linux", []string{"why not"}).String(), "why not")
+	assert.Contains(t, newReport(LevelPlain, false, 0, 0, "darwin", nil).Shared, "memory")
+	assert.Contains(t, newReport(LevelPlain, false, 0, 4, "linux", nil).Shared, "processes of the server's user")
+	assert.Contains(t, newReport(LevelRoot, true, 2, 7, "linux", []string{"why not"}).String(), "why not")
 }

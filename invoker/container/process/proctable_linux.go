@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // processInfo is what /proc says of a process.
@@ -100,14 +102,14 @@ func treeOf(table []processInfo, roots map[int]bool) []processInfo {
 
 // family is every living process of a container: what descends from roots, and
 // what carries its mark, in its environment at exec.
-func family(roots []int, key string) []processInfo {
+func family(roots []int, mark string) []processInfo {
 	table := processTable()
 	in := make(map[int]bool, len(roots))
 	for _, pid := range roots {
 		in[pid] = true
 	}
 	for _, p := range table {
-		if p.uid == os.Getuid() && isMarked(p.pid, key) {
+		if (isRoot() || p.uid == os.Getuid()) && isMarked(p.pid, mark) {
 			in[p.pid] = true
 		}
 	}
@@ -121,13 +123,13 @@ func family(roots []int, key string) []processInfo {
 }
 
 // isMarked reports whether a process was started with a container's mark.
-func isMarked(pid int, key string) bool {
+func isMarked(pid int, mark string) bool {
 	environment, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "environ"))
 	if err != nil {
 		return false
 	}
 	for entry := range bytes.SplitSeq(environment, []byte{0}) {
-		if string(entry) == mark(key) {
+		if string(entry) == mark {
 			return true
 		}
 	}
@@ -135,11 +137,15 @@ func isMarked(pid int, key string) bool {
 }
 
 // killTree kills every process of a container. All are stopped first, so that
-// none can start another while we look.
-func killTree(ctx context.Context, roots func() []int, key string) error {
+// none can start another while we look. uid is the container's own user, or 0.
+func killTree(ctx context.Context, roots func() []int, mark string, uid int) error {
+	if uid != 0 {
+		// A thousand processes that spin would keep this from running.
+		_ = unix.Setpriority(unix.PRIO_USER, uid, 19) // none is as good
+	}
 	stopped := make(map[int]string)
 	for {
-		members := family(roots(), key)
+		members := family(roots(), mark)
 		if len(members) == 0 {
 			return nil
 		}
@@ -157,7 +163,7 @@ func killTree(ctx context.Context, roots func() []int, key string) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%d processes of container %s do not end: %w", len(members), key, ctx.Err())
+			return fmt.Errorf("%d processes marked %s do not end: %w", len(members), mark, ctx.Err())
 		case <-time.After(time.Millisecond):
 		}
 	}
@@ -169,7 +175,7 @@ func (c *Container) signalAll(signal syscall.Signal) error {
 	sent := make(map[int]string)
 	for fresh := true; fresh; {
 		fresh = false
-		for _, p := range family(c.roots(), c.key) {
+		for _, p := range family(c.roots(), c.factory.mark(c.key)) {
 			if sent[p.pid] == p.start {
 				continue
 			}

@@ -13,7 +13,7 @@ func processStart(int) string { return "" }
 
 // killTree kills the process groups of the roots. Processes that left them are
 // not found; their container's end closes what they talk to.
-func killTree(_ context.Context, roots func() []int, _ string) error {
+func killTree(_ context.Context, roots func() []int, _ string, _ int) error {
 	for _, pid := range roots() {
 		if err := syscall.Kill(-pid, syscall.SIGKILL); err != nil && err != syscall.ESRCH {
 			return fmt.Errorf("kill process group %d: %w", pid, err)

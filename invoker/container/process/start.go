@@ -186,9 +186,10 @@ func (c *Container) boxSpec(i runtimes.Interpreter, fork bool) *boxSpec {
 		s.Scratch = c.scratchDir()
 		s.Landlock = newLandlockPolicy(landlockVersion(), s.Show, []string{s.Scratch})
 		work, tmp, launchers = s.Scratch, filepath.Join(s.Scratch, "tmp"), f.launchers()
+	}
+	s.Processes = uint64(f.config.Processes)
+	if s.Level == LevelPlain && !f.ownUsers {
 		s.Processes = f.processLimit()
-	} else {
-		s.Processes = uint64(f.config.Processes)
 	}
 	s.Env = c.environment(i, work, tmp)
 	s.Proxy = []string{"--kind", i.Kind, "--listen", "unix:" + c.socket(), "--dir", work, "--launchers", launchers}
@@ -240,8 +241,7 @@ func (c *Container) environment(i runtimes.Interpreter, work, tmp string) []stri
 	}
 	env := []string{
 		"PATH=" + path, "HOME=" + work, "TMPDIR=" + tmp, "LANG=C.UTF-8",
-		// Marks the container's processes for whoever has to clean up.
-		containerMark + "=" + c.key,
+		c.factory.mark(c.key),
 	}
 	return append(env, c.spec.Env...)
 }

@@ -275,6 +275,7 @@ func TestInitWaitsForTheRuntimeToListen(t *testing.T) {
 		}
 		defer func() { _ = listener.Close() }()
 		if n, err := listener.Accept(); err == nil {
+			request(bufio.NewReader(n))
 			_, _ = io.WriteString(n, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
 			_ = n.Close()
 		}

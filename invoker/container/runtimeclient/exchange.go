@@ -74,13 +74,13 @@ func failure(ctx context.Context, err error) error {
 
 func roundTrip(k *conn, path string, body []byte, maxBytes int64) (container.Response, state, error) {
 	if state, err := send(k, path, body); err != nil {
-		// A runtime may answer and close without reading all of a large body.
-		if state == unsent || errors.Is(err, os.ErrDeadlineExceeded) {
+		if errors.Is(err, os.ErrDeadlineExceeded) {
 			return container.Response{}, state, err
 		}
+		// A runtime may answer and close without reading all of a large body.
 		response, _, readErr := receive(k, maxBytes)
 		if readErr != nil {
-			return container.Response{}, broken, err
+			return container.Response{}, state, err
 		}
 		return response, broken, nil
 	}
