@@ -37,7 +37,10 @@ func (a *API) putAction(x *Exchange) error {
 	if err := req.parseRest(fields); err != nil {
 		return err
 	}
-	if err := a.checkAction(x.Identity, req); err != nil {
+	if req.exec != nil {
+		resolveComponents(req.exec, x.Identity.Namespace)
+	}
+	if err := a.checkAction(x, req); err != nil {
 		return err
 	}
 	if err := x.negotiate(); err != nil {
@@ -46,8 +49,10 @@ func (a *API) putAction(x *Exchange) error {
 	return a.storeAction(x, req, overwrite)
 }
 
-// checkAction checks what needs no look at what is stored.
-func (a *API) checkAction(id *entity.Identity, req *actionRequest) error {
+// checkAction checks what comes before the look at what is stored under the name
+// (openwhisk-rest-api.md 6.3).
+func (a *API) checkAction(x *Exchange, req *actionRequest) error {
+	id := x.Identity
 	if err := id.Limits.Ranges(a.cfg.Ranges).Check(req.limits); err != nil {
 		return err
 	}
@@ -56,6 +61,9 @@ func (a *API) checkAction(id *entity.Identity, req *actionRequest) error {
 	}
 	if req.exec == nil {
 		return nil
+	}
+	if err := a.checkComponents(x.context(), id, req.exec); err != nil {
+		return err
 	}
 	return entitle.CheckKind(id, a.cfg.AllowedKinds, req.exec.Kind)
 }
@@ -72,11 +80,11 @@ func (a *API) storeAction(x *Exchange, req *actionRequest, overwrite bool) error
 	var action *entity.Action
 	switch {
 	case old == nil:
-		action, err = a.newAction(x.at, req)
+		action, err = a.newAction(x, req)
 	case !overwrite:
 		err = errExists
 	default:
-		action, err = a.updatedAction(old, req)
+		action, err = a.updatedAction(x, old, req)
 	}
 	if err != nil {
 		return err
@@ -101,19 +109,25 @@ func (a *API) storeAction(x *Exchange, req *actionRequest, overwrite bool) error
 	return x.writeAction(action, true)
 }
 
-func (a *API) newAction(at address, req *actionRequest) (*entity.Action, error) {
+func (a *API) newAction(x *Exchange, req *actionRequest) (*entity.Action, error) {
 	if req.exec == nil {
 		return nil, errExecUndefined
 	}
-	if err := a.checkUsable(req.exec.Kind); err != nil {
+	if err := a.checkNotDeprecated(req.exec.Kind); err != nil {
+		return nil, err
+	}
+	if err := a.checkSequence(x, req.exec); err != nil {
 		return nil, err
 	}
 	action := &entity.Action{
-		Header: entity.Header{Namespace: at.path(), Name: at.name, Version: entity.FirstVersion},
+		Header: entity.Header{Namespace: x.at.path(), Name: x.at.name, Version: entity.FirstVersion},
 		Exec:   *req.exec,
 		Limits: req.limits.Apply(a.cfg.Ranges.Std()),
 	}
-	if req.parameters != nil {
+	switch {
+	case req.exec.IsSequence():
+		action.Parameters = sequenceParameters(req.exec)
+	case req.parameters != nil:
 		action.Parameters = *req.parameters
 	}
 	if req.annotations != nil {
@@ -126,12 +140,15 @@ func (a *API) newAction(at address, req *actionRequest) (*entity.Action, error) 
 	return action, nil
 }
 
-func (a *API) updatedAction(old *entity.Action, req *actionRequest) (*entity.Action, error) {
+func (a *API) updatedAction(x *Exchange, old *entity.Action, req *actionRequest) (*entity.Action, error) {
 	exec := old.Exec
 	if req.exec != nil {
 		exec = *req.exec
 	}
-	if err := a.checkUsable(exec.Kind); err != nil {
+	if err := a.checkNotDeprecated(exec.Kind); err != nil {
+		return nil, err
+	}
+	if err := a.checkSequence(x, req.exec); err != nil {
 		return nil, err
 	}
 	action := &entity.Action{Header: old.Header, Exec: exec, Parameters: updatedParameters(old, req), Limits: req.limits.Apply(old.Limits)}
@@ -152,9 +169,11 @@ func updatedParameters(old *entity.Action, req *actionRequest) entity.Parameters
 	switch {
 	case req.exec == nil && old.Exec.IsSequence():
 		return old.Parameters
+	case req.exec != nil && req.exec.IsSequence():
+		return sequenceParameters(req.exec)
 	case req.parameters != nil:
 		return *req.parameters
-	case req.exec != nil && old.Exec.IsSequence() && !req.exec.IsSequence():
+	case req.exec != nil && old.Exec.IsSequence():
 		return nil
 	}
 	return old.Parameters
@@ -172,14 +191,11 @@ func (req *actionRequest) finish(action *entity.Action) {
 	action.Annotations = append(action.Annotations.Without("exec"), kind) // it comes last (5.1)
 }
 
-// checkUsable checks that actions of a stored or requested kind may be written and
-// invoked (openwhisk-rest-api.md 8.2).
-func (a *API) checkUsable(kind string) error {
-	switch kind {
-	case entity.KindBlackbox:
+// checkNotDeprecated checks that actions of a stored or requested kind may be
+// written and invoked (openwhisk-rest-api.md 8.2).
+func (a *API) checkNotDeprecated(kind string) error {
+	if kind == entity.KindBlackbox || kind == entity.KindSequence {
 		return nil
-	case entity.KindSequence:
-		return errSequences
 	}
 	r, err := a.manifest.Resolve(kind)
 	if err != nil {

@@ -43,7 +43,8 @@ type Config struct {
 	MaxWait time.Duration
 	// RequestTimeout bounds the work for every other request.
 	RequestTimeout time.Duration
-	// MaxSequenceLength is shown to clients.
+	// MaxSequenceLength bounds the components of a sequence, and the actions that it
+	// comes down to when the sequences in it are inlined. It is shown to clients.
 	MaxSequenceLength int
 	// AllowedKinds are the kinds of actions that every namespace may have; none
 	// means all.

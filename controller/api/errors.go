@@ -52,10 +52,15 @@ var (
 	// 8.3
 	errExecUndefined = &Error{http.StatusBadRequest, "exec undefined"}
 	errOnBinding     = &Error{http.StatusBadRequest, "Operation not permitted on package binding."}
-	// 8.2, which has no text for a server without them
-	errSequences = &Error{http.StatusBadRequest, "Sequences are not available on this server."}
 	// 9.1
 	errFinal = &Error{http.StatusBadRequest, "Request defines parameters that are not allowed (e.g., reserved properties)."}
+	// 11
+	errSequenceEmpty   = &Error{http.StatusBadRequest, "No component specified for the sequence."}
+	errSequenceTooLong = &Error{http.StatusBadRequest, "Too many actions in the sequence."}
+	errSequenceCycle   = &Error{http.StatusBadRequest, "Sequence may not refer to itself."}
+	errSequenceMissing = &Error{http.StatusBadRequest, "Sequence component does not exist."}
+	// 11, which has no text for a server that does not run them
+	errSequenceRun = &Error{http.StatusServiceUnavailable, "This server stores sequences and does not run them yet."}
 	// 13.2
 	errPackageReserved  = &Error{http.StatusBadRequest, "Package name 'default' is reserved."}
 	errBindingMissing   = &Error{http.StatusBadRequest, "Binding references a package that does not exist."}

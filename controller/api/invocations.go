@@ -69,7 +69,10 @@ func (a *API) invokeAction(x *Exchange, payload []byte, wait time.Duration, only
 	if err != nil {
 		return err
 	}
-	if err := a.checkUsable(callable.Action.Exec.Kind); err != nil {
+	if callable.Action.Exec.IsSequence() {
+		return errSequenceRun
+	}
+	if err := a.checkNotDeprecated(callable.Action.Exec.Kind); err != nil {
 		return err
 	}
 	result, err := a.invoker.Invoke(x.context(), &invoke.Request{

@@ -155,7 +155,4 @@ func TestActions(t *testing.T) {
 		w.a.put("_/actions/empty", `{"exec":{"kind":"nodejs:20","code":""}}`).is(200)
 		require.Equal(t, map[string]any{"kind": "nodejs:20", "code": "", "binary": false}, w.a.get("_/actions/empty").is(200).object()["exec"])
 	})
-	t.Run("sequences_are_refused_rather_than_kept_unused", func(t *testing.T) {
-		w.a.put("_/actions/seq", `{"exec":{"kind":"sequence","components":["/_/a"]}}`).fails(400, "Sequences are not available on this server.")
-	})
 }

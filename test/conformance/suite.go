@@ -32,6 +32,7 @@ var Tables = []struct {
 	{"28.2 names, lists, generic errors", lists},
 	{"28.3 actions", actions},
 	{"28.4 invocation and activations", invocation},
+	{"28.5 sequences and conductors", sequences},
 	{"28.9 throttling and admin", throttling},
 }
 

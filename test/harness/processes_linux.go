@@ -74,6 +74,73 @@ func Leftovers(t testing.TB, dir string) []Proc {
 	return found
 }
 
+// Paused reports whether the process is held, by a control group of either
+// version or by SIGSTOP.
+func (p Proc) Paused() bool {
+	if state, _, started, ok := stat(p.PID); !ok || started != p.Started {
+		return false
+	} else if state == "T" {
+		return true
+	}
+	for _, group := range controlGroups(p.PID) {
+		if state, err := os.ReadFile(filepath.Join(group, "freezer.state")); err == nil && strings.HasPrefix(string(state), "FROZEN") {
+			return true
+		}
+		if events, err := os.ReadFile(filepath.Join(group, "cgroup.events")); err == nil && strings.Contains(string(events), "frozen 1") {
+			return true
+		}
+	}
+	return false
+}
+
+// ControlGroups returns the directories of the control groups that the
+// processes are in and this process is not.
+func ControlGroups(processes []Proc) []string {
+	own := map[string]bool{}
+	for _, group := range controlGroups(os.Getpid()) {
+		own[group] = true
+	}
+	var found []string
+	seen := map[string]bool{}
+	for _, p := range processes {
+		for _, group := range controlGroups(p.PID) {
+			if !own[group] && !seen[group] {
+				seen[group] = true
+				found = append(found, group)
+			}
+		}
+	}
+	return found
+}
+
+// controlGroups are the directories of a process's control groups, wherever
+// their hierarchies are mounted.
+func controlGroups(pid int) []string {
+	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
+	if err != nil {
+		return nil
+	}
+	var found []string
+	for line := range strings.Lines(string(content)) {
+		parts := strings.SplitN(strings.TrimSpace(line), ":", 3)
+		if len(parts) != 3 {
+			continue
+		}
+		// Version 1 has a directory per controller, version 2 one named unified or none.
+		for _, mount := range []string{parts[1], strings.TrimPrefix(parts[1], "name="), "unified", "."} {
+			dir := filepath.Join("/sys/fs/cgroup", mount, parts[2])
+			if mount == "" {
+				continue
+			}
+			if _, err := os.Stat(filepath.Join(dir, "cgroup.procs")); err == nil {
+				found = append(found, dir)
+				break
+			}
+		}
+	}
+	return found
+}
+
 // Mounts returns the mounts of this machine below dir.
 func Mounts(dir string) []string {
 	content, err := os.ReadFile("/proc/self/mountinfo")

@@ -70,6 +70,15 @@ func Leftovers(t testing.TB, dir string) []Proc {
 	return found
 }
 
+// Paused reports whether the process is stopped.
+func (p Proc) Paused() bool {
+	out, err := exec.Command("ps", "-o", "state=", "-p", strconv.Itoa(p.PID)).Output()
+	return err == nil && strings.HasPrefix(strings.TrimSpace(string(out)), "T")
+}
+
+// ControlGroups: there are none.
+func ControlGroups([]Proc) []string { return nil }
+
 // Mounts returns the mounts of this machine below dir.
 func Mounts(dir string) []string {
 	out, err := exec.Command("mount").Output()

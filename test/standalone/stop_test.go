@@ -128,8 +128,10 @@ def main(args):
 		use(t, s, recorder)
 		processes := harness.Descendants(s.PID())
 		require.NotEmpty(t, processes, "action processes are children of the server")
+		groups := harness.ControlGroups(processes)
 		recorder.Open("run")
 		s.Stop(t)
+		noneExists(t, groups)
 
 		require.Empty(t, harness.Alive(processes), "processes")
 		require.Empty(t, harness.Leftovers(t, s.Dir()), "processes that use the data directory")
@@ -140,6 +142,7 @@ def main(args):
 		s, recorder := harness.Start(t, harness.Options{}), harness.NewRecorder(t)
 		use(t, s, recorder)
 		processes := harness.Descendants(s.PID())
+		groups := harness.ControlGroups(processes)
 		s.Kill(t)
 		s.Restart(t)
 		harness.Until(t, "the killed server's action processes to end", func() bool {
@@ -147,8 +150,35 @@ def main(args):
 		})
 		s.Guest().Invoke(t, "node", `{}`).Is(t, 200)
 		s.Stop(t)
+		noneExists(t, groups)
 
 		require.Empty(t, harness.Leftovers(t, s.Dir()), "processes that use the data directory")
+		nothingBelow(t, s.Dir(), own)
+	})
+
+	t.Run("after_kill_with_paused_containers_and_restart", func(t *testing.T) {
+		s := harness.Start(t, harness.Options{Flags: []string{"--pause-grace", "10ms", "--stem-cells", "none"}})
+		s.Guest().PutAction(t, "node", harness.Node(`function main() { return {} }`))
+		s.Guest().Invoke(t, "node", `{}`).Is(t, 200)
+		var processes []harness.Proc
+		harness.Until(t, "the container to be paused", func() bool {
+			processes = harness.Descendants(s.PID())
+			for _, p := range processes {
+				if p.Paused() {
+					return true
+				}
+			}
+			return false
+		})
+		groups := harness.ControlGroups(processes)
+		s.Kill(t)
+		s.Restart(t)
+		harness.Until(t, "the killed server's paused processes to end", func() bool {
+			return len(harness.Alive(processes)) == 0
+		})
+		s.Guest().Invoke(t, "node", `{}`).Is(t, 200)
+		s.Stop(t)
+		noneExists(t, groups)
 		nothingBelow(t, s.Dir(), own)
 	})
 
@@ -170,6 +200,16 @@ def main(args):
 		require.NoError(t, err)
 		require.Empty(t, entries, "files and directories")
 	})
+}
+
+// noneExists checks that none of the paths is there any more.
+func noneExists(t testing.TB, paths []string) {
+	t.Helper()
+	for _, path := range paths {
+		if _, err := os.Stat(path); err == nil {
+			t.Errorf("%s is left", path)
+		}
+	}
 }
 
 // directories are the paths of the directories below root, relative to it.
