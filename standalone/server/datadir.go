@@ -1,10 +1,12 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/gofrs/flock"
 )
@@ -17,8 +19,11 @@ type dataDir struct {
 	temporary bool
 }
 
+// lockPatience is how long a start waits for the directory's lock.
+const lockPatience = 2 * time.Second
+
 // openDataDir makes the directory and locks it. Its errors say what to do.
-func openDataDir(cfg Config) (*dataDir, error) {
+func openDataDir(ctx context.Context, cfg Config) (*dataDir, error) {
 	if cfg.Ephemeral {
 		path, err := os.MkdirTemp("", "gowhisk-")
 		if err != nil {
@@ -35,8 +40,11 @@ func openDataDir(cfg Config) (*dataDir, error) {
 		return nil, fmt.Errorf("the data directory cannot be made: %w; name another with --data-dir, or use --ephemeral", err)
 	}
 	lock := flock.New(filepath.Join(path, "lock"))
-	locked, err := lock.TryLock()
-	if err != nil {
+	// A child that a killed server was just starting can hold the lock for a moment.
+	ctx, cancel := context.WithTimeout(ctx, lockPatience)
+	defer cancel()
+	locked, err := lock.TryLockContext(ctx, 20*time.Millisecond)
+	if err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		return nil, fmt.Errorf("the data directory %s cannot be written: %w; name another with --data-dir, or use --ephemeral", path, err)
 	}
 	if !locked {

@@ -82,7 +82,7 @@ func (s *Server) open(ctx context.Context, build Build) error {
 		return err
 	}
 	s.closers = append(s.closers, func() error { s.listener.Close(); return nil })
-	if s.dir, err = openDataDir(s.cfg); err != nil {
+	if s.dir, err = openDataDir(ctx, s.cfg); err != nil {
 		return err
 	}
 	s.closers = append(s.closers, s.dir.close)

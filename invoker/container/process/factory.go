@@ -67,7 +67,7 @@ func Open(ctx context.Context, config Config) (*Factory, error) {
 }
 
 func (f *Factory) open(ctx context.Context) error {
-	if err := f.takeDir(); err != nil {
+	if err := f.takeDir(ctx); err != nil {
 		return err
 	}
 	if err := runtimes.Install(f.launchers()); err != nil {
@@ -102,8 +102,11 @@ func (f *Factory) open(ctx context.Context) error {
 	return nil
 }
 
+// lockPatience is how long an opening factory waits for the directory's lock.
+const lockPatience = 2 * time.Second
+
 // takeDir makes the state directory and keeps others from using it.
-func (f *Factory) takeDir() error {
+func (f *Factory) takeDir(ctx context.Context) error {
 	// Others may pass through, since containers' users reach the launchers and
 	// their own directories, but see nothing of the containers.
 	if err := os.MkdirAll(f.config.Dir, 0o755); err != nil {
@@ -113,8 +116,11 @@ func (f *Factory) takeDir() error {
 		return fmt.Errorf("create the state directory of process containers: %w", err)
 	}
 	lock := flock.New(filepath.Join(f.config.Dir, "lock"))
-	taken, err := lock.TryLock()
-	if err != nil {
+	// A child that a killed server was just starting can hold the lock for a moment.
+	ctx, cancel := context.WithTimeout(ctx, lockPatience)
+	defer cancel()
+	taken, err := lock.TryLockContext(ctx, 20*time.Millisecond)
+	if err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("lock the state directory %s: %w", f.config.Dir, err)
 	}
 	if !taken {

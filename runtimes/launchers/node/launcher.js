@@ -70,7 +70,12 @@ for (const name of ['stdout', 'stderr']) {
     set: original.set,
     get() {
       const stream = original.get.call(process);
-      usedStreams.add(stream);
+      if (!usedStreams.has(stream)) {
+        usedStreams.add(stream);
+        // Otherwise code that never yields to the event loop, and is ended for
+        // that, would leave no logs beyond what the pipe holds.
+        stream._handle?.setBlocking?.(true);
+      }
       return stream;
     },
   });
