@@ -120,7 +120,7 @@ func (w *worker) handle(ctx context.Context, d bus.Delivery) {
 	if !m.User.Limits.StoresActivations() {
 		stored = nil
 	}
-	if err := w.queue.Settle(context.WithoutCancel(ctx), d, stored); err != nil && !errors.Is(err, context.Canceled) {
+	if err := w.queue.Settle(context.WithoutCancel(ctx), bus.Settlement{Delivery: d, Record: stored}); err != nil && !errors.Is(err, context.Canceled) {
 		panic(err)
 	}
 	free := *c

@@ -63,15 +63,17 @@ type ledger struct {
 	refusals int
 }
 
-func (l *ledger) Settle(_ context.Context, _ bus.Delivery, record *entity.Activation) error {
+func (l *ledger) Settle(_ context.Context, list ...bus.Settlement) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.refusals > 0 {
 		l.refusals--
 		return errors.New("the store is down")
 	}
-	l.order = append(l.order, "settled")
-	l.records = append(l.records, record)
+	for _, s := range list {
+		l.order = append(l.order, "settled")
+		l.records = append(l.records, s.Record)
+	}
 	return nil
 }
 

@@ -229,7 +229,7 @@ func (f *Feed) poisoned(ctx context.Context, d bus.Delivery) {
 		zap.String("activationId", fields[0].String()), zap.ByteString("message", d.Raw[:min(len(d.Raw), 4096)]))
 	namespace, nameErr := entity.ParseNamespace(fields[1].String())
 	if err != nil || nameErr != nil {
-		if err := f.queue.Settle(ctx, d, nil); err != nil && ctx.Err() == nil {
+		if err := f.queue.Settle(ctx, bus.Settlement{Delivery: d}); err != nil && ctx.Err() == nil {
 			f.log.Error("dropping an unreadable message failed; it is dropped at the next start", zap.Error(err))
 		}
 		return

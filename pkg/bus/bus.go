@@ -46,10 +46,11 @@ type Queue interface {
 	// message is handed out once, whatever is killed afterwards.
 	Claim(ctx context.Context, max int) ([]Delivery, error)
 
-	// Settle ends a claimed message: it stores record, unless a record with its
-	// id exists, and forgets the message, in that order or at once. A nil record
-	// stores none. Settling twice does nothing. Both are durable when it returns.
-	Settle(ctx context.Context, d Delivery, record *entity.Activation) error
+	// Settle ends claimed messages: it stores each record, unless a record with
+	// its id exists, and forgets the message, in that order or at once. Settling
+	// twice does nothing. All are durable when it returns; with an error, any of
+	// them may be.
+	Settle(ctx context.Context, s ...Settlement) error
 
 	// Release gives claimed messages that certainly have not run back to the
 	// accepted ones, as on a graceful stop.
@@ -73,6 +74,12 @@ type Delivery struct {
 	Err     error
 	// Attempts counts the claims before this one that were not released.
 	Attempts int
+}
+
+// Settlement is the end of a claimed message. A nil Record stores none.
+type Settlement struct {
+	Delivery Delivery
+	Record   *entity.Activation
 }
 
 // Completer tells a controller that an activation has a result, or that it has

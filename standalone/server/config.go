@@ -25,6 +25,7 @@ type Config struct {
 	Retention   time.Duration `koanf:"activation-retention" usage:"how long activation records are kept; 0 keeps them for ever"`
 
 	Memory        int           `koanf:"memory" usage:"memory for action containers together, in MB"`
+	CPUs          int           `koanf:"cpus" usage:"how many CPUs the server itself uses; 0 is half of them, for actions need the others"`
 	StemCells     []string      `koanf:"stem-cells" usage:"containers kept started for a kind, as kind=count[:MB]; \"auto\" is one for each language's default, \"none\" is none"`
 	PauseGrace    time.Duration `koanf:"pause-grace" usage:"how long an idle container runs on before it is paused"`
 	IdleTimeout   time.Duration `koanf:"idle-timeout" usage:"how long a paused container is kept"`
@@ -90,6 +91,7 @@ func (c *Config) Validate() error {
 	check(c.Memory >= c.MaxMemory, "--memory %d: give at least %d (--max-memory), so that every action can run", c.Memory, c.MaxMemory)
 	check(c.MaxTimeout >= time.Minute, "--max-timeout %v: give at least 1m, the default time limit of an action", c.MaxTimeout)
 	check(c.MaxConcurrency >= 1, "--max-concurrency %d: give at least 1", c.MaxConcurrency)
+	check(c.CPUs >= 0, "--cpus %d: give a number of CPUs, or 0 for half of them", c.CPUs)
 	check(c.ParallelStart >= 1, "--parallel-starts %d: give at least 1", c.ParallelStart)
 	check(c.PauseGrace > 0 && c.IdleTimeout > 0 && c.MaxQueueAge > 0 && c.ShutdownTimeout > 0,
 		"--pause-grace, --idle-timeout, --max-queue-age and --shutdown-timeout: give durations above 0")

@@ -245,7 +245,7 @@ func FuzzFramer(f *testing.F) {
 			if framer.stored > int64(bound) {
 				t.Fatalf("%d bytes held, the limit is %d", framer.stored, bound)
 			}
-			if held := len(framer.streams[Stdout].partial.held); held > int(bound)+(len(Sentinel) + 1) {
+			if held := len(framer.streams[Stdout].partial.held); held > int(bound)+(len(Sentinel)+1) {
 				t.Fatalf("an unfinished line of %d bytes is held, the limit is %d", held, bound)
 			}
 		}

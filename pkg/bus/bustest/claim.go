@@ -99,7 +99,7 @@ func runClaim(t *testing.T, open func(t *testing.T) Bus) {
 		sent := publish(t, b, 0, 5)
 		q := queue(t, b, 0)
 		got := claim(t, q, 4)
-		require.NoError(t, q.Settle(deadline(t), got[1], Record(got[1].Message)))
+		require.NoError(t, q.Settle(deadline(t), bus.Settlement{Delivery: got[1], Record: Record(got[1].Message)}))
 		require.NoError(t, q.Release(deadline(t), []bus.Delivery{got[3], got[2]}))
 		requireBacklog(t, q, 3)
 		requireMessages(t, sent[2:], claim(t, q, 3))

@@ -35,7 +35,7 @@ func runLoad(t *testing.T, open func(t *testing.T) Bus) {
 						return err
 					}
 					for _, d := range list {
-						if err := q.Settle(deadline(t), d, Record(d.Message)); err != nil {
+						if err := q.Settle(deadline(t), bus.Settlement{Delivery: d, Record: Record(d.Message)}); err != nil {
 							return err
 						}
 					}
@@ -125,7 +125,7 @@ func runLoad(t *testing.T, open func(t *testing.T) Bus) {
 
 func settleAll(ctx context.Context, q bus.Queue, list []bus.Delivery, settled chan<- bus.Delivery) error {
 	for _, d := range list {
-		if err := q.Settle(ctx, d, Record(d.Message)); err != nil {
+		if err := q.Settle(ctx, bus.Settlement{Delivery: d, Record: Record(d.Message)}); err != nil {
 			return err
 		}
 		settled <- d

@@ -74,7 +74,7 @@ func runPublish(t *testing.T, open func(t *testing.T) Bus) {
 		q := queue(t, b, 0)
 		d := claim(t, q, 1)[0]
 		require.ErrorIs(t, b.Publish(deadline(t), 0, m), bus.ErrDuplicate, "claimed is in the queue")
-		require.NoError(t, q.Settle(deadline(t), d, Record(m)))
+		require.NoError(t, q.Settle(deadline(t), bus.Settlement{Delivery: d, Record: Record(m)}))
 		requireBacklog(t, q, 0)
 	})
 

@@ -24,7 +24,7 @@ func runSettle(t *testing.T, open func(t *testing.T) Bus) {
 		publish(t, b, 0, 3)
 		for _, d := range claim(t, q, 3) {
 			r := Record(d.Message)
-			require.NoError(t, q.Settle(deadline(t), d, r))
+			require.NoError(t, q.Settle(deadline(t), bus.Settlement{Delivery: d, Record: r}))
 			require.Equal(t, string(r.AppendJSON(nil, true)), string(read(t, b, d.Message).AppendJSON(nil, true)))
 		}
 		again := queue(t, b.Reopen(), 0)
@@ -43,7 +43,7 @@ func runSettle(t *testing.T, open func(t *testing.T) Bus) {
 		require.True(t, stored)
 		second := Record(m)
 		second.Response = entity.ErrorResponse(entity.StatusWhiskError, "late")
-		require.NoError(t, q.Settle(deadline(t), d, second))
+		require.NoError(t, q.Settle(deadline(t), bus.Settlement{Delivery: d, Record: second}))
 		require.Equal(t, string(first.AppendJSON(nil, true)), string(read(t, b, m).AppendJSON(nil, true)))
 		require.Empty(t, recovered(t, queue(t, b.Reopen(), 0)))
 	})
@@ -54,7 +54,7 @@ func runSettle(t *testing.T, open func(t *testing.T) Bus) {
 		publish(t, b, 0, 2)
 		d := claim(t, q, 1)[0]
 		for range 3 {
-			require.NoError(t, q.Settle(deadline(t), d, Record(d.Message)))
+			require.NoError(t, q.Settle(deadline(t), bus.Settlement{Delivery: d, Record: Record(d.Message)}))
 		}
 		requireBacklog(t, q, 1)
 		n, err := b.Activations.Count(deadline(t), store.ActivationQuery{Namespace: "guest"})
@@ -67,9 +67,9 @@ func runSettle(t *testing.T, open func(t *testing.T) Bus) {
 		q := queue(t, b, 0)
 		m := publish(t, b, 0, 1)[0]
 		old := claim(t, q, 1)[0]
-		require.NoError(t, q.Settle(deadline(t), old, nil))
+		require.NoError(t, q.Settle(deadline(t), bus.Settlement{Delivery: old}))
 		require.NoError(t, b.Publish(deadline(t), 0, m), "a settled id is free again")
-		require.NoError(t, q.Settle(deadline(t), old, nil))
+		require.NoError(t, q.Settle(deadline(t), bus.Settlement{Delivery: old}))
 		require.NoError(t, q.Release(deadline(t), []bus.Delivery{old}))
 		requireMessages(t, []*bus.ActivationMessage{m}, claim(t, q, 1))
 	})
@@ -78,7 +78,7 @@ func runSettle(t *testing.T, open func(t *testing.T) Bus) {
 		b := open(t)
 		q := queue(t, b, 0)
 		m := publish(t, b, 0, 1)[0]
-		require.NoError(t, q.Settle(deadline(t), claim(t, q, 1)[0], nil))
+		require.NoError(t, q.Settle(deadline(t), bus.Settlement{Delivery: claim(t, q, 1)[0]}))
 		_, err := b.Activations.Activation(deadline(t), "guest", m.ActivationID)
 		require.ErrorIs(t, err, store.ErrNotFound)
 		require.Empty(t, recovered(t, queue(t, b.Reopen(), 0)))
@@ -93,7 +93,7 @@ func runRecovery(t *testing.T, open func(t *testing.T) Bus) {
 		sent = append(sent, fullMessage())
 		require.NoError(t, b.Publish(deadline(t), 0, sent[6]))
 		got := claim(t, q, 4)
-		require.NoError(t, q.Settle(deadline(t), got[1], Record(sent[1])))
+		require.NoError(t, q.Settle(deadline(t), bus.Settlement{Delivery: got[1], Record: Record(sent[1])}))
 
 		b = b.Reopen()
 		q = queue(t, b, 0)
@@ -101,7 +101,7 @@ func runRecovery(t *testing.T, open func(t *testing.T) Bus) {
 		requireMessages(t, []*bus.ActivationMessage{sent[0], sent[2], sent[3]}, back)
 		requireBacklog(t, q, 3)
 		for _, d := range back {
-			require.NoError(t, q.Settle(deadline(t), d, Record(d.Message)))
+			require.NoError(t, q.Settle(deadline(t), bus.Settlement{Delivery: d, Record: Record(d.Message)}))
 		}
 		requireMessages(t, sent[4:], claim(t, q, 3))
 

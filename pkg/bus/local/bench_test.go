@@ -107,7 +107,7 @@ func settleCalls(ctx context.Context, q bus.Queue, work <-chan bus.Delivery, cal
 		r := record
 		r.ActivationID = d.Message.ActivationID
 		r.Start++
-		if err := q.Settle(ctx, d, &r); err != nil {
+		if err := q.Settle(ctx, bus.Settlement{Delivery: d, Record: &r}); err != nil {
 			return err
 		}
 		calls[d.Message.Transid.Start.UnixMilli()].done <- struct{}{}

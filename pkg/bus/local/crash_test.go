@@ -151,7 +151,7 @@ func serveUntilKilled(path string) error {
 	for _, d := range back {
 		crash := bustest.Record(d.Message)
 		crash.Response = entity.ErrorResponse(entity.StatusWhiskError, "the invoker crashed")
-		if err := q.Settle(ctx, d, crash); err != nil {
+		if err := q.Settle(ctx, bus.Settlement{Delivery: d, Record: crash}); err != nil {
 			return err
 		}
 	}
@@ -186,7 +186,7 @@ func claimForEver(ctx context.Context, q bus.Queue) error {
 			say(claimed, d.Message)
 		}
 		for _, d := range list {
-			if err := q.Settle(ctx, d, bustest.Record(d.Message)); err != nil {
+			if err := q.Settle(ctx, bus.Settlement{Delivery: d, Record: bustest.Record(d.Message)}); err != nil {
 				return err
 			}
 			say(recorded, d.Message)

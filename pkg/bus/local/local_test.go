@@ -112,7 +112,7 @@ func TestUnreadableRowIsDeliveredWithItsError(t *testing.T) {
 	back, err := q.Recover(ctx)
 	require.NoError(t, err)
 	require.Len(t, back, 2)
-	require.NoError(t, q.Settle(ctx, list[0], nil))
+	require.NoError(t, q.Settle(ctx, bus.Settlement{Delivery: list[0]}))
 	back, err = q.Recover(ctx)
 	require.NoError(t, err)
 	require.Len(t, back, 1)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"github.com/gowhisk/gowhisk/pkg/bus"
-	"github.com/gowhisk/gowhisk/pkg/entity"
 	"github.com/gowhisk/gowhisk/pkg/store/sqlite"
 )
 
@@ -18,41 +17,53 @@ const (
 	claimAgain       = `UPDATE messages SET claimed = claimed + 1 WHERE queue = ? AND claimed > 0`
 )
 
-// Settle implements bus.Queue: the record and the end of the message are one
+// Settle implements bus.Queue: the records and the ends of the messages are one
 // transaction. It works on a closed queue too, for work that outlives it.
-func (q *queue) Settle(ctx context.Context, d bus.Delivery, record *entity.Activation) error {
-	s := settlement{queue: q, delivery: d}
-	if record != nil {
-		s.record = sqlite.EncodeActivation(record)
-		s.records = true
+func (q *queue) Settle(ctx context.Context, ended ...bus.Settlement) error {
+	s := settlements{queue: q, list: make([]settlement, len(ended))}
+	for i, e := range ended {
+		s.list[i].delivery = e.Delivery
+		if e.Record != nil {
+			s.list[i].record = sqlite.EncodeActivation(e.Record)
+			s.list[i].records = true
+		}
 	}
 	if err := q.bus.db.Commit(ctx, &s); err != nil {
-		return fmt.Errorf("settle message %d of %s: %w", d.Offset, q.invoker, err)
+		return fmt.Errorf("settle %d messages of %s: %w", len(ended), q.invoker, err)
 	}
 	return nil
 }
 
-// settlement is a Settle on its way through a transaction.
+// settlements is a Settle on its way through a transaction.
+type settlements struct {
+	queue *queue
+	list  []settlement
+}
+
 type settlement struct {
-	queue    *queue
 	delivery bus.Delivery
 	record   sqlite.EncodedActivation
 	records  bool
 }
 
 // Apply implements sqlite.Operation.
-func (s *settlement) Apply(tx *sqlite.Tx) error {
-	if s.records {
-		if _, err := tx.RecordActivation(&s.record); err != nil {
+func (s *settlements) Apply(tx *sqlite.Tx) error {
+	for i := range s.list {
+		e := &s.list[i]
+		if e.records {
+			if _, err := tx.RecordActivation(&e.record); err != nil {
+				return err
+			}
+		}
+		if _, err := s.queue.change(tx, e.delivery, deleteMessage, deleteUnreadable); err != nil {
 			return err
 		}
 	}
-	_, err := s.queue.change(tx, s.delivery, deleteMessage, deleteUnreadable)
-	return err
+	return nil
 }
 
 // Settled implements sqlite.Operation.
-func (s *settlement) Settled(error) {}
+func (s *settlements) Settled(error) {}
 
 // change runs a statement on the row of d. What could not be read has no id and
 // is looked for by its position.
