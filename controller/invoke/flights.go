@@ -25,6 +25,9 @@ type flight struct {
 	result chan *entity.Activation
 	// delivered is guarded by the shard's lock.
 	delivered bool
+	// concluded: its result is known, and it counts no more as a concurrent
+	// invocation of its namespace. Guarded by the shard's lock while it flies.
+	concluded bool
 }
 
 // flights are all activations of this controller that have not ended, by id. Who
@@ -90,24 +93,26 @@ func (fl *flight) deliver(record *entity.Activation) {
 
 // complete gives a completion's result to whoever waits and, if the activation has
 // ended, removes its flight and returns it. It returns nil for activations that
-// are not ours, or have ended before.
-func (f *flights) complete(c *bus.Completion) *flight {
+// are not ours, or have ended before. conclude is called, without blocking, at the
+// first word of a result and before anybody hears it: a client that calls one
+// after the other never has two invocations under way.
+func (f *flights) complete(c *bus.Completion, conclude func(*flight)) *flight {
 	s := f.shard(c.ActivationID)
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	fl := s.m[c.ActivationID]
 	if fl == nil {
-		s.mu.Unlock()
 		return nil
 	}
-	ended := c.Kind != bus.ResultReady
+	if !fl.concluded {
+		fl.concluded = true
+		conclude(fl)
+	}
 	fl.deliver(c.Record)
-	if ended {
-		delete(s.m, c.ActivationID)
-	}
-	s.mu.Unlock()
-	if !ended {
+	if c.Kind == bus.ResultReady {
 		return nil
 	}
+	delete(s.m, c.ActivationID)
 	f.count.Add(-1)
 	return fl
 }

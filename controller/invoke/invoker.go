@@ -265,7 +265,7 @@ func (v *Invoker) InFlight() int { return int(v.flights.count.Load()) }
 // Completions of activations that ended before, or that another life of this
 // controller sent, are ignored.
 func (v *Invoker) Completed(c *bus.Completion) {
-	fl := v.flights.complete(c)
+	fl := v.flights.complete(c, func(fl *flight) { v.deps.InFlight.End(fl.uuid) })
 	if fl == nil {
 		return
 	}
@@ -278,7 +278,9 @@ func (v *Invoker) Completed(c *bus.Completion) {
 
 // free gives back what the flight booked. Only who took the flight calls it.
 func (v *Invoker) free(fl *flight, o Outcome) {
-	v.deps.InFlight.End(fl.uuid)
+	if !fl.concluded {
+		v.deps.InFlight.End(fl.uuid)
+	}
 	v.deps.Balancer.Release(fl.invoker, fl.placement, o)
 }
 

@@ -20,9 +20,9 @@ const (
 	maxBatch = 256
 	// linger is how long a settlement waits for others to share its transaction.
 	// Nobody waits for it: the client has its answer and the container its next
-	// activation. At a thousand calls a second it saves half of the store's work,
+	// activation. At a thousand calls a second it saves most of the store's work,
 	// and keeps that work out of the way of the next call's accept.
-	linger = 2 * time.Millisecond
+	linger = 5 * time.Millisecond
 )
 
 // Settler ends activations: the record is stored and the message settled, again
