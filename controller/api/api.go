@@ -144,6 +144,9 @@ func (a *API) Register(r *gin.Engine) {
 	r.PUT(ns+"/packages/:first", a.entity(entitle.Packages, entitle.Put, a.putPackage))
 	r.DELETE(ns+"/packages/:first", a.entity(entitle.Packages, entitle.Delete, a.deletePackage))
 
+	both(r, "GET", ns+"/triggers", a.collection(entitle.Triggers, a.listTriggers))
+	both(r, "GET", ns+"/rules", a.collection(entitle.Rules, a.listRules))
+
 	both(r, "GET", ns+"/activations", a.collection(entitle.Activations, a.listActivations))
 	both(r, "GET", ns+"/activations/:first", a.collection(entitle.Activations, a.getActivation))
 	r.GET(ns+"/activations/:first/:second", a.collection(entitle.Activations, a.getActivationPart))

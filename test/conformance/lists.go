@@ -30,6 +30,14 @@ var lists = []Case{
 		r := c.A.Get(c, "_/actions?limit=201")
 		c.isError(r, 400, "The query parameter 'limit' was malformed:\nThe value '201' is not in the range of 0 to 200 for actions.")
 	}},
+	{21, "limit_that_is_no_integer", func(c *Fixture) {
+		r := c.A.Get(c, "_/rules?limit=x")
+		c.isError(r, 400, "The query parameter 'limit' was malformed:\nThe value 'x' is not an integer for rules.")
+	}},
+	{22, "negative_skip", func(c *Fixture) {
+		r := c.A.Get(c, "_/triggers?skip=-1")
+		c.isError(r, 400, "The query parameter 'skip' was malformed:\nThe value '-1' is not greater than or equal to 0 for triggers.")
+	}},
 	{23, "paging_and_counting", func(c *Fixture) {
 		for i := range 35 {
 			c.A.PutAction(c, fmt.Sprintf("page%02d", i), echo)
