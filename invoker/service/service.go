@@ -108,7 +108,7 @@ type kinds struct{ manifest *runtimes.Manifest }
 
 func (k kinds) HasSentinels(e *entity.Exec) bool {
 	if e.Kind == entity.KindBlackbox {
-		image, err := runtimes.ParseImage(e.Image)
+		image, err := entity.ParseImage(e.Image)
 		return err == nil && k.manifest.IsManagedImage(image)
 	}
 	r, err := k.manifest.Resolve(e.Kind)

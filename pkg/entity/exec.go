@@ -135,11 +135,11 @@ func parseBlackbox(f execFields) (*Exec, error) {
 	if !ok {
 		return nil, &MalformedError{"'image' must be a string defined in 'exec' for 'blackbox' actions"}
 	}
-	e := &Exec{Kind: KindBlackbox}
-	var err error
-	if e.Image, err = ParseImage(image); err != nil {
-		return nil, err
+	parsed, err := ParseImage(strings.TrimSpace(image))
+	if err != nil {
+		return nil, &MalformedError{"could not parse image name"}
 	}
+	e := &Exec{Kind: KindBlackbox, Image: parsed.String()}
 	if e.Main, err = optionalMain(f.Main, KindBlackbox); err != nil {
 		return nil, err
 	}

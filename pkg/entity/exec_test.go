@@ -101,18 +101,6 @@ func TestIsBinary(t *testing.T) {
 	}
 }
 
-func TestImages(t *testing.T) {
-	for _, image := range []string{"a", "user/img", "img:1.0", "host:5000/a/b:c", "docker.io/openwhisk/action-nodejs-v20:latest", "a__b/c-d.e", "img@sha256:0123456789abcdef0123456789abcdef"} {
-		got, err := ParseImage(" " + image + "\n")
-		require.NoError(t, err, image)
-		require.Equal(t, image, got)
-	}
-	for _, image := range []string{"", "A", "a b", "a//b", "/a", "a/", "a:", "a:b:c", "-a", "a@sha256:12"} {
-		_, err := ParseImage(image)
-		require.EqualError(t, err, "could not parse image name", image)
-	}
-}
-
 func TestExecSize(t *testing.T) {
 	code := "12345"
 	require.EqualValues(t, 9, (&Exec{Kind: "nodejs:20", Code: &code, Main: "main"}).Size())

@@ -38,7 +38,7 @@ type Runtime struct {
 	Default bool
 	// Deprecated kinds can be read and deleted, not updated or invoked.
 	Deprecated bool
-	Image      Image
+	Image      entity.Image
 	// Attached: the code of actions is stored as an attachment.
 	Attached bool
 	// RequireMain: an action must name its entry point.
@@ -79,7 +79,7 @@ type Reactive struct {
 type Manifest struct {
 	// families keeps each family's versions in the order of the document.
 	families   map[string][]Runtime
-	blackboxes []Image
+	blackboxes []entity.Image
 	byKind     map[string]Runtime
 	validKinds []string
 }
@@ -119,12 +119,12 @@ func (m *Manifest) Resolve(kind string) (Runtime, error) {
 // manifest's blackboxes: such images are trusted, never pulled, and write log
 // sentinels. A missing tag equals "latest"; an image with a digest is never one
 // of them, for a digest can name any content.
-func (m *Manifest) IsManagedImage(image Image) bool {
+func (m *Manifest) IsManagedImage(image entity.Image) bool {
 	return slices.ContainsFunc(m.blackboxes, image.Equal)
 }
 
 // Blackboxes returns the managed images of blackbox actions.
-func (m *Manifest) Blackboxes() []Image { return slices.Clone(m.blackboxes) }
+func (m *Manifest) Blackboxes() []entity.Image { return slices.Clone(m.blackboxes) }
 
 // WithDefault returns a copy in which kind is the default of its family.
 func (m *Manifest) WithDefault(kind string) (*Manifest, error) {
@@ -177,7 +177,7 @@ func (m *Manifest) mapped(change func(*Runtime)) *Manifest {
 }
 
 // newManifest indexes families, which have been validated.
-func newManifest(families map[string][]Runtime, blackboxes []Image) *Manifest {
+func newManifest(families map[string][]Runtime, blackboxes []entity.Image) *Manifest {
 	m := &Manifest{families: families, blackboxes: blackboxes, byKind: make(map[string]Runtime)}
 	m.validKinds = []string{Sequence, Blackbox}
 	for _, versions := range families {

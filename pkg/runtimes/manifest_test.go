@@ -2,12 +2,13 @@ package runtimes
 
 import (
 	"encoding/json"
-	"errors"
 	"slices"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/gowhisk/gowhisk/pkg/entity"
 )
 
 // contractExample is the document of openwhisk-invoker.md section 8, with a
@@ -43,7 +44,7 @@ func TestParse(t *testing.T) {
 	node := resolve(t, m, "nodejs:20")
 	require.Equal(t, Runtime{
 		Family: "nodejs", Kind: "nodejs:20", Default: true, Attached: true, SentinelledLogs: true,
-		Image: Image{Registry: "r.io", Prefix: "openwhisk", Name: "action-nodejs-v20", Tag: "nightly"},
+		Image: entity.Image{Registry: "r.io", Prefix: "openwhisk", Name: "action-nodejs-v20", Tag: "nightly"},
 		StemCells: []StemCell{{InitialCount: 2, Memory: 256, Reactive: &Reactive{
 			MinCount: 1, MaxCount: 4, TTL: 2 * time.Minute, Threshold: 1, Increment: 1,
 		}}},
@@ -160,8 +161,8 @@ func TestDefaultManifest(t *testing.T) {
 		require.Equal(t, r.Kind == "nodejs:20", len(r.StemCells) > 0, r.Kind)
 	}
 	require.Equal(t, "openwhisk/action-nodejs-v20:nightly", resolve(t, m, "nodejs:20").Image.String())
-	require.True(t, m.IsManagedImage(Image{Prefix: "openwhisk", Name: "dockerskeleton", Tag: "nightly"}))
-	require.False(t, m.IsManagedImage(Image{Prefix: "openwhisk", Name: "dockerskeleton"}))
+	require.True(t, m.IsManagedImage(entity.Image{Prefix: "openwhisk", Name: "dockerskeleton", Tag: "nightly"}))
+	require.False(t, m.IsManagedImage(entity.Image{Prefix: "openwhisk", Name: "dockerskeleton"}))
 }
 
 func TestCopies(t *testing.T) {
@@ -202,32 +203,10 @@ func TestPublishedHasExactlySixMembers(t *testing.T) {
 	}
 }
 
-func TestImages(t *testing.T) {
-	digest := "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
-	for reference, want := range map[string]Image{
-		"skeleton":                       {Name: "skeleton"},
-		"me/skeleton:1.0":                {Prefix: "me", Name: "skeleton", Tag: "1.0"},
-		"r.io/a/b/c:latest":              {Registry: "r.io", Prefix: "a/b", Name: "c", Tag: "latest"},
-		"localhost/c":                    {Registry: "localhost", Name: "c"},
-		"r:5000/c":                       {Registry: "r:5000", Name: "c"},
-		"r.io:5000/a/c:t@" + digest:      {Registry: "r.io:5000", Prefix: "a", Name: "c", Tag: "t", Digest: digest},
-		"a_b/c__d-e.f:_x":                {Prefix: "a_b", Name: "c__d-e.f", Tag: "_x"},
-		"openwhisk/dockerskeleton:night": {Prefix: "openwhisk", Name: "dockerskeleton", Tag: "night"},
-	} {
-		got, err := ParseImage(reference)
-		require.NoError(t, err, reference)
-		require.Equal(t, want, got, reference)
-		require.Equal(t, reference, got.String())
-	}
-	for _, reference := range []string{"", " ", "A", "a/", "/a", "a//b", "a:", "a:b:c", "a@b", "a b", "a:" + "-x", "-.io/a", "a/B"} {
-		_, err := ParseImage(reference)
-		require.Error(t, err, reference)
-	}
-	require.Equal(t, "sys.io/p/n", Image{Prefix: "p", Name: "n"}.In("sys.io/"))
-	require.Equal(t, "own.io/p/n", Image{Registry: "own.io", Prefix: "p", Name: "n"}.In("sys.io"))
+func TestManagedImages(t *testing.T) {
 	m := parse(t, contractExample)
-	require.True(t, m.IsManagedImage(Image{Name: "mine", Tag: "latest"}), "a missing tag equals latest")
-	require.False(t, m.IsManagedImage(Image{Name: "mine", Digest: digest}))
+	require.True(t, m.IsManagedImage(entity.Image{Name: "mine", Tag: "latest"}), "a missing tag equals latest")
+	require.False(t, m.IsManagedImage(entity.Image{Name: "mine", Digest: "sha256:0123456789abcdef0123456789abcdef"}))
 }
 
 func TestQuantities(t *testing.T) {
@@ -270,19 +249,6 @@ func FuzzParse(f *testing.F) {
 			if !slices.Contains(m.Kinds(), r.Kind) {
 				t.Fatalf("kind %q is not listed", r.Kind)
 			}
-		}
-	})
-}
-
-func FuzzParseImage(f *testing.F) {
-	f.Add("r.io:5000/a/c:t@sha256:0123456789abcdef0123456789abcdef")
-	f.Fuzz(func(t *testing.T, reference string) {
-		image, err := ParseImage(reference)
-		if err == nil && image.String() != reference {
-			t.Fatalf("%q became %q", reference, image.String())
-		}
-		if err != nil && errors.Unwrap(err) != nil {
-			t.Fatalf("unexpected cause: %v", err)
 		}
 	})
 }

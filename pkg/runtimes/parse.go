@@ -15,13 +15,13 @@ import (
 type (
 	document struct {
 		Runtimes   map[string][]runtimeEntry `json:"runtimes"`
-		Blackboxes []Image                   `json:"blackboxes"`
+		Blackboxes []entity.Image            `json:"blackboxes"`
 	}
 	runtimeEntry struct {
 		Kind            *string         `json:"kind"`
 		Default         bool            `json:"default"`
 		Deprecated      bool            `json:"deprecated"`
-		Image           *Image          `json:"image"`
+		Image           *entity.Image   `json:"image"`
 		Attached        json.RawMessage `json:"attached"`
 		RequireMain     bool            `json:"requireMain"`
 		SentinelledLogs *bool           `json:"sentinelledLogs"`
@@ -165,12 +165,12 @@ func (p *parser) kind(where, kind string) {
 	p.kinds[kind] = where
 }
 
-func (p *parser) image(where string, image Image) {
+func (p *parser) image(where string, image entity.Image) {
 	if image.Name == "" {
 		p.fault(where+".name", "is missing")
 		return
 	}
-	if _, err := ParseImage(image.String()); err != nil {
+	if _, err := entity.ParseImage(image.String()); err != nil {
 		p.fault(where, "is not usable: %v", err)
 	}
 }
