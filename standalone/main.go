@@ -33,6 +33,7 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second Ctrl-C does not wait
 	cmd := rootCommand()
 	cmd.SetArgs(wskadminArgs(os.Args[1:]))
 	if err := cmd.ExecuteContext(ctx); err != nil {

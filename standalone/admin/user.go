@@ -107,9 +107,9 @@ func createUser(ctx context.Context, subjects store.SubjectStore, name, namespac
 	return subjects.PutSubject(ctx, s)
 }
 
-// Ensure creates the subject with one namespace of its own name and the given
-// credential, unless the subject exists.
-func Ensure(ctx context.Context, subjects store.SubjectStore, name string, key entity.AuthKey) error {
+// CreateSubject creates a subject, unless it exists, with one namespace of its own
+// name and the given credential.
+func CreateSubject(ctx context.Context, subjects store.SubjectStore, name string, key entity.AuthKey) error {
 	if _, err := subjects.Subject(ctx, name); !errors.Is(err, store.ErrNotFound) {
 		return err
 	}

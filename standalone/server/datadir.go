@@ -53,6 +53,19 @@ func openDataDir(ctx context.Context, cfg Config) (*dataDir, error) {
 	return &dataDir{path: path, lock: lock}, nil
 }
 
+// once does what belongs to a new directory. It is done again if the process died
+// before it was complete, so it must bear repetition.
+func (d *dataDir) once(name string, do func() error) error {
+	mark := filepath.Join(d.path, name)
+	if _, err := os.Stat(mark); err == nil {
+		return nil
+	}
+	if err := do(); err != nil {
+		return err
+	}
+	return os.WriteFile(mark, nil, 0o600)
+}
+
 func (d *dataDir) close() error {
 	if d.temporary {
 		return os.RemoveAll(d.path)

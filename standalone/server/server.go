@@ -102,7 +102,7 @@ func (s *Server) open(ctx context.Context, build Build) error {
 		return err
 	}
 	s.closers = append(s.closers, s.db.Close)
-	if err = ensureSubjects(ctx, s.db); err != nil {
+	if err = s.dir.once("subjects-created", func() error { return createSubjects(ctx, s.db) }); err != nil {
 		return err
 	}
 	return s.assemble(ctx, build)
@@ -124,9 +124,11 @@ func openDatabase(ctx context.Context, cfg Config, dir string) (*sqlite.DB, erro
 	return sqlite.Open(ctx, o)
 }
 
-func ensureSubjects(ctx context.Context, db *sqlite.DB) error {
+// createSubjects makes the subjects with published keys. It is done once: whoever
+// deletes one of them wants it gone.
+func createSubjects(ctx context.Context, db *sqlite.DB) error {
 	for name, key := range map[string]entity.AuthKey{"guest": GuestKey, "whisk.system": SystemKey} {
-		if err := admin.Ensure(ctx, db.Subjects(), name, key); err != nil {
+		if err := admin.CreateSubject(ctx, db.Subjects(), name, key); err != nil {
 			return fmt.Errorf("creating the subject %s: %w", name, err)
 		}
 	}

@@ -1,0 +1,69 @@
+package server
+
+import (
+	"context"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/zap/zaptest"
+
+	"github.com/gowhisk/gowhisk/pkg/store"
+	"github.com/gowhisk/gowhisk/pkg/store/sqlite"
+)
+
+// TestPublishedKeysAreForNewDatabases: a subject that was deleted stays deleted.
+func TestPublishedKeysAreForNewDatabases(t *testing.T) {
+	cfg := DefaultConfig()
+	cfg.Addr, cfg.DataDir, cfg.StemCells = "127.0.0.1:0", t.TempDir(), []string{"none"}
+	start := func() {
+		s, err := New(t.Context(), cfg, Build{}, zaptest.NewLogger(t))
+		require.NoError(t, err)
+		ctx, cancel := context.WithCancel(t.Context())
+		require.NoError(t, s.Run(ctx, func(context.Context) error { cancel(); return nil }))
+	}
+	start()
+	db, err := sqlite.Open(t.Context(), sqlite.Options{Path: DatabasePath(cfg.DataDir)})
+	require.NoError(t, err)
+	defer db.Close()
+	guest, err := db.Subjects().Subject(t.Context(), "guest")
+	require.NoError(t, err)
+	require.Equal(t, GuestKey, guest.Namespaces[0].AuthKey)
+	require.NoError(t, db.Subjects().DeleteSubject(t.Context(), guest))
+	start()
+	_, err = db.Subjects().Subject(t.Context(), "guest")
+	require.ErrorIs(t, err, store.ErrNotFound)
+}
+
+func TestConfigNamesWhatToChange(t *testing.T) {
+	require.NoError(t, new(DefaultConfig()).Validate())
+	for _, c := range []struct {
+		change func(*Config)
+		flag   string
+	}{
+		{func(c *Config) { c.Addr = "3233" }, "--addr"},
+		{func(c *Config) { c.MetricsAddr = "x" }, "--metrics-addr"},
+		{func(c *Config) { c.DataDir = "" }, "--data-dir"},
+		{func(c *Config) { c.Synchronous = "off" }, "--synchronous"},
+		{func(c *Config) { c.Retention = -1 }, "--activation-retention"},
+		{func(c *Config) { c.MaxMemory = 100 }, "--max-memory"},
+		{func(c *Config) { c.Memory = 300 }, "--memory"},
+		{func(c *Config) { c.MaxTimeout = 1 }, "--max-timeout"},
+		{func(c *Config) { c.MaxConcurrency = 0 }, "--max-concurrency"},
+		{func(c *Config) { c.ParallelStart = 0 }, "--parallel-starts"},
+		{func(c *Config) { c.IdleTimeout = 0 }, "--idle-timeout"},
+		{func(c *Config) { c.FiresPerMinute = -1 }, "--fires-per-minute"},
+		{func(c *Config) { c.CPUs = -1 }, "--cpus"},
+		{func(c *Config) { c.StemCells = []string{"nodejs:20"} }, "--stem-cells"},
+		{func(c *Config) { c.StemCells = []string{"nodejs:20=0"} }, "--stem-cells"},
+	} {
+		cfg := DefaultConfig()
+		c.change(&cfg)
+		require.ErrorContains(t, cfg.Validate(), c.flag)
+	}
+}
+
+func TestHalfOfTheCPUsAreTheActions(t *testing.T) {
+	for _, c := range []struct{ wanted, available, want int }{{0, 1, 1}, {0, 2, 1}, {0, 8, 4}, {3, 2, 3}} {
+		require.Equal(t, c.want, cpus(c.wanted, c.available))
+	}
+}
