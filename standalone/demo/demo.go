@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -55,31 +56,59 @@ func Run(ctx context.Context, t Target, w io.Writer) error {
 		return fmt.Errorf("creating the sample action: %w", err)
 	}
 	fmt.Fprintf(w, "\nCreated the action /guest/%s from %s.\n", actionName, t.Sample.File)
-	for _, try := range []string{"first", "again"} {
-		if err := t.invoke(ctx, w, try); err != nil {
-			return err
-		}
+	record, took, err := t.invoke(ctx)
+	if err != nil {
+		return err
 	}
+	fmt.Fprintf(w, "Invoked it:  %s   activation %s, %s\n", record.Response.Result, record.ActivationID, milliseconds(took))
+	median, err := t.repeat(ctx)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "And %d times more, each in %s (median).\n", repeats, milliseconds(median))
 	t.suggest(w)
 	return nil
 }
 
-func (t Target) invoke(ctx context.Context, w io.Writer, try string) error {
+// repeats is how many warm calls are timed.
+const repeats = 100
+
+// repeat invokes the action again and again and returns the median time.
+func (t Target) repeat(ctx context.Context) (time.Duration, error) {
+	times := make([]time.Duration, repeats)
+	for i := range times {
+		var err error
+		if _, times[i], err = t.invoke(ctx); err != nil {
+			return 0, err
+		}
+	}
+	slices.Sort(times)
+	return times[repeats/2], nil
+}
+
+func milliseconds(d time.Duration) string {
+	return fmt.Sprintf("%.1f ms", float64(d.Microseconds())/1000)
+}
+
+// activation is what is shown of a record.
+type activation struct {
+	ActivationID string
+	Response     struct{ Result json.RawMessage }
+}
+
+// invoke calls the action and waits, as a client would, and returns how long that
+// took.
+func (t Target) invoke(ctx context.Context) (record activation, took time.Duration, err error) {
 	start := time.Now()
 	answer, err := t.call(ctx, http.MethodPost, "?blocking=true", []byte(`{"name":"Gowhisk"}`))
-	took := time.Since(start)
+	took = time.Since(start)
+	if err == nil {
+		err = json.Unmarshal(answer, &record)
+	}
 	if err != nil {
-		return fmt.Errorf("invoking the sample action: %w", err)
+		return record, took, fmt.Errorf("invoking the sample action: %w", err)
 	}
-	var record struct {
-		ActivationID string
-		Response     struct{ Result json.RawMessage }
-	}
-	if err := json.Unmarshal(answer, &record); err != nil {
-		return fmt.Errorf("invoking the sample action: %w", err)
-	}
-	fmt.Fprintf(w, "Invoked it (%s):  %s   activation %s, %.1f ms\n", try, record.Response.Result, record.ActivationID, float64(took.Microseconds())/1000)
-	return nil
+	return record, took, nil
 }
 
 func (t Target) address() string {
