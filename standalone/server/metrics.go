@@ -3,8 +3,6 @@ package server
 import (
 	"context"
 	"errors"
-	"fmt"
-	"net"
 	"net/http"
 	"net/http/pprof"
 	"time"
@@ -14,12 +12,8 @@ import (
 
 // serveMetrics serves metrics and profiles on their own, private address.
 func (s *Server) serveMetrics(ctx context.Context) error {
-	if s.cfg.MetricsAddr == "" {
+	if s.metrics == nil {
 		return nil
-	}
-	l, err := net.Listen("tcp", s.cfg.MetricsAddr)
-	if err != nil {
-		return fmt.Errorf("%w; name another address with --metrics-addr", err)
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{}))
@@ -30,7 +24,7 @@ func (s *Server) serveMetrics(ctx context.Context) error {
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	srv := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	context.AfterFunc(ctx, func() { srv.Close() })
-	if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+	if err := srv.Serve(s.metrics); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return nil

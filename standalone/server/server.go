@@ -54,6 +54,7 @@ type Server struct {
 	log        *zap.Logger
 	dir        *dataDir
 	listener   net.Listener
+	metrics    net.Listener // nil if they are not served
 	db         *sqlite.DB
 	found      []runtimes.Interpreter
 	controller *controller.Service
@@ -90,10 +91,14 @@ func cpus(wanted, available int) int {
 // open acquires everything, in the order in which failures are cheap to tell.
 func (s *Server) open(ctx context.Context, build Build) error {
 	var err error
-	if s.listener, err = listen(s.cfg.Addr); err != nil {
+	if s.listener, err = s.listen(s.cfg.Addr, "--addr"); err != nil {
 		return err
 	}
-	s.closers = append(s.closers, func() error { s.listener.Close(); return nil })
+	if s.cfg.MetricsAddr != "" {
+		if s.metrics, err = s.listen(s.cfg.MetricsAddr, "--metrics-addr"); err != nil {
+			return err
+		}
+	}
 	if s.dir, err = openDataDir(ctx, s.cfg); err != nil {
 		return err
 	}
@@ -108,11 +113,13 @@ func (s *Server) open(ctx context.Context, build Build) error {
 	return s.assemble(ctx, build)
 }
 
-func listen(addr string) (net.Listener, error) {
+// listen opens an address that flag names, until the server is closed.
+func (s *Server) listen(addr, flag string) (net.Listener, error) {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
-		return nil, fmt.Errorf("%w; stop what uses the address, or name another with --addr", err)
+		return nil, fmt.Errorf("%w; stop what uses the address, or name another with %s", err, flag)
 	}
+	s.closers = append(s.closers, func() error { l.Close(); return nil }) // who serves it closes it, too
 	return l, nil
 }
 
@@ -299,12 +306,26 @@ func (s *Server) expireRecords(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case now := <-tick.C:
-			n, err := s.db.Activations().Expire(ctx, now.Add(-s.cfg.Retention), 10_000)
-			if err != nil && ctx.Err() == nil {
-				s.log.Error("deleting old activation records failed; trying again in a minute", zap.Error(err))
-			} else if n > 0 {
-				s.log.Info("deleted old activation records", zap.Int("records", n))
-			}
+			s.expireBefore(ctx, now.Add(-s.cfg.Retention))
 		}
+	}
+}
+
+// expireBefore deletes in small steps, which let others write in between.
+func (s *Server) expireBefore(ctx context.Context, before time.Time) {
+	const step = 1000
+	total := 0
+	for ctx.Err() == nil {
+		n, err := s.db.Activations().Expire(ctx, before, step)
+		if err != nil && ctx.Err() == nil {
+			s.log.Error("deleting old activation records failed; trying again in a minute", zap.Error(err))
+		}
+		total += n
+		if err != nil || n < step {
+			break
+		}
+	}
+	if total > 0 {
+		s.log.Info("deleted old activation records", zap.Int("records", total))
 	}
 }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"net"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -66,4 +67,14 @@ func TestHalfOfTheCPUsAreTheActions(t *testing.T) {
 	for _, c := range []struct{ wanted, available, want int }{{0, 1, 1}, {0, 2, 1}, {0, 8, 4}, {3, 2, 3}} {
 		require.Equal(t, c.want, cpus(c.wanted, c.available))
 	}
+}
+
+func TestMetricsAddressInUseIsToldAtStart(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer taken.Close()
+	cfg := DefaultConfig()
+	cfg.Addr, cfg.Ephemeral, cfg.MetricsAddr = "127.0.0.1:0", true, taken.Addr().String()
+	_, err = New(t.Context(), cfg, Build{}, zaptest.NewLogger(t))
+	require.ErrorContains(t, err, "--metrics-addr")
 }
