@@ -90,8 +90,12 @@ func (s *Settler) Settle(d bus.Delivery, record *entity.Activation, kind bus.Com
 
 // Release gives a message back that certainly has not run.
 func (s *Settler) Release(d bus.Delivery) {
-	for pause := s.retry; s.queue.Release(s.ctx, []bus.Delivery{d}) != nil && s.ctx.Err() == nil; pause = longer(pause) {
-		s.log.Error("handing an activation back failed; trying again", zap.String("activationId", string(d.Message.ActivationID)))
+	for pause := s.retry; ; pause = longer(pause) {
+		err := s.queue.Release(s.ctx, []bus.Delivery{d})
+		if err == nil || s.ctx.Err() != nil {
+			return
+		}
+		s.log.Error("handing an activation back failed; trying again", zap.Int64("offset", d.Offset), zap.Error(err))
 		s.pause(pause)
 	}
 }

@@ -35,7 +35,6 @@ type Pool interface {
 
 // Settler ends activations; activation.Settler is one.
 type Settler interface {
-	Answer(m *bus.ActivationMessage, record *entity.Activation)
 	Settle(d bus.Delivery, record *entity.Activation, kind bus.CompletionKind)
 	Release(d bus.Delivery)
 }
