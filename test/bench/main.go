@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime"
 	"time"
 )
 
@@ -27,6 +28,7 @@ type plan struct {
 }
 
 func main() {
+	runtime.GOMAXPROCS(1) // the load shares the machine with what it measures
 	var p plan
 	flag.StringVar(&p.gowhisk, "gowhisk", "bin/gowhisk", "the binary to measure")
 	flag.StringVar(&p.out, "out", "build/bench.json", "where to write the results")
