@@ -68,6 +68,7 @@ func serverCommand(use, short string, build server.Build, ready func(context.Con
 			return err
 		}
 		defer log.Sync() // to standard error: nothing to be done if it fails
+		limitCPUs(cfg.CPUs)
 		s, err := server.New(cmd.Context(), cfg, build, log)
 		if err != nil {
 			return err

@@ -344,3 +344,9 @@ func checkInvariants(t require.TestingT, p *Pool) {
 		require.Equal(t, count, s.count)
 	}
 }
+
+// holdsMemory: the container occupies memory now.
+func (s State) holdsMemory() bool { return s != Planned && s != Gone }
+
+// leaving: the container's memory will be free without any further decision.
+func (s State) leaving() bool { return s == Retiring || s == Removing || s == Gone }

@@ -74,9 +74,3 @@ func (s State) mustFollow(from State, id ContainerID) {
 		panic(fmt.Sprintf("pool: %v cannot go from %v to %v", id, from, s))
 	}
 }
-
-// holdsMemory: the container occupies memory now.
-func (s State) holdsMemory() bool { return s != Planned && s != Gone }
-
-// leaving: the container's memory will be free without any further decision.
-func (s State) leaving() bool { return s == Retiring || s == Removing || s == Gone }

@@ -145,10 +145,3 @@ func (c *conn) exited() {
 		_ = c.out.Close()
 	}
 }
-
-// close ends the reader and all calls.
-func (c *conn) close() {
-	c.fail()
-	_ = c.in.Close()
-	_ = c.out.Close()
-}

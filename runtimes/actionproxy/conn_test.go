@@ -32,9 +32,9 @@ func connected(t testing.TB) (*conn, *peer) {
 		c.read()
 	}()
 	t.Cleanup(func() {
-		c.close()
+		_, _ = theirIn.Close(), theirOut.Close() // ends the reader
 		<-done
-		_, _ = theirIn.Close(), theirOut.Close()
+		_, _ = in.Close(), out.Close()
 	})
 	return c, &peer{bufio.NewReader(theirIn), theirIn, theirOut}
 }

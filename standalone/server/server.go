@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -69,23 +68,12 @@ const controllerID entity.ControllerID = "0"
 // New opens the data directory, the database and the address. Its errors say
 // which flag to change.
 func New(ctx context.Context, cfg Config, build Build, log *zap.Logger) (*Server, error) {
-	runtime.GOMAXPROCS(cpus(cfg.CPUs, runtime.NumCPU()))
 	s := &Server{cfg: cfg, log: log, registry: prometheus.NewRegistry()}
 	s.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	if err := s.open(ctx, build); err != nil {
 		return nil, errors.Join(err, s.close())
 	}
 	return s, nil
-}
-
-// cpus is how many CPUs the server uses of those that there are. A server and its
-// actions work in turns: with the CPUs divided, fewer threads have to be woken
-// for a call, which on two of them saves a fifth of its time.
-func cpus(wanted, available int) int {
-	if wanted > 0 {
-		return wanted
-	}
-	return max(1, available/2)
 }
 
 // open acquires everything, in the order in which failures are cheap to tell.

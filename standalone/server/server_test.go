@@ -63,12 +63,6 @@ func TestConfigNamesWhatToChange(t *testing.T) {
 	}
 }
 
-func TestHalfOfTheCPUsAreTheActions(t *testing.T) {
-	for _, c := range []struct{ wanted, available, want int }{{0, 1, 1}, {0, 2, 1}, {0, 8, 4}, {3, 2, 3}} {
-		require.Equal(t, c.want, cpus(c.wanted, c.available))
-	}
-}
-
 func TestMetricsAddressInUseIsToldAtStart(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)

@@ -137,17 +137,6 @@ func (db *DB) Close() error {
 	return nil
 }
 
-// DataVersion returns a number that differs from that of an earlier call if
-// another process has written the file in between; what this DB wrote itself
-// does not change it. So a cache that is told of local writes can drop what it
-// holds when the number changes.
-func (db *DB) DataVersion(ctx context.Context) (version int64, err error) {
-	err = db.Write(ctx, func(tx *Tx) error {
-		return tx.Query("PRAGMA data_version", func(r *Row) error { version = r.Int64(0); return nil })
-	})
-	return version, err
-}
-
 // prepareFile makes the directory and the file with narrow permissions, which
 // SQLite gives to its log files too.
 func prepareFile(path string) (string, error) {
