@@ -62,14 +62,14 @@ func (a *API) checkAction(x *Exchange, req *actionRequest) error {
 	if req.exec == nil {
 		return nil
 	}
-	if err := a.checkComponents(x.context(), id, req.exec); err != nil {
+	if err := a.checkComponents(x.Context(), id, req.exec); err != nil {
 		return err
 	}
 	return entitle.CheckKind(id, a.cfg.AllowedKinds, req.exec.Kind)
 }
 
 func (a *API) storeAction(x *Exchange, req *actionRequest, overwrite bool) error {
-	ctx := x.context()
+	ctx := x.Context()
 	if err := a.writablePackage(ctx, x.at); err != nil {
 		return err
 	}

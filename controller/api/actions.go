@@ -18,7 +18,7 @@ func (a *API) listActions(x *Exchange) error {
 // listPackageActions lists a package's actions, for a binding the provider's
 // (openwhisk-rest-api.md 8.6).
 func (a *API) listPackageActions(x *Exchange) error {
-	provider, err := a.catalog.Provider(x.context(), x.at.path())
+	provider, err := a.catalog.Provider(x.Context(), x.at.path())
 	if err != nil {
 		return err
 	}
@@ -33,14 +33,14 @@ func (a *API) getAction(x *Exchange) error {
 	if err != nil {
 		return err
 	}
-	callable, err := a.catalog.Resolve(x.context(), x.at.fqn())
+	callable, err := a.catalog.Resolve(x.Context(), x.at.fqn())
 	if err != nil {
 		return err
 	}
 	shown := *callable.Action // the catalog's is shared
 	shown.Parameters = callable.Parameters
 	if withCode {
-		if err := a.loadCode(x.context(), &shown); err != nil {
+		if err := a.loadCode(x.Context(), &shown); err != nil {
 			return err
 		}
 	} else {
@@ -73,7 +73,7 @@ func (a *API) deleteAction(x *Exchange) error {
 	if err := x.negotiate(); err != nil {
 		return err
 	}
-	ctx := x.context()
+	ctx := x.Context()
 	if err := a.writablePackage(ctx, x.at); err != nil {
 		return err
 	}

@@ -32,14 +32,14 @@ func (a *API) listActivations(x *Exchange) error {
 		if q.Docs {
 			return errDocsWithCount
 		}
-		n, err := a.activations.Count(x.context(), q)
+		n, err := a.activations.Count(x.Context(), q)
 		if err != nil {
 			return err
 		}
 		return x.writeCount(entitle.Activations, n-p.skip)
 	}
 	q.Skip, q.Limit = p.skip, p.limit
-	records, err := a.activations.List(x.context(), q)
+	records, err := a.activations.List(x.Context(), q)
 	if err != nil {
 		return err
 	}
@@ -73,7 +73,7 @@ func (a *API) getActivation(x *Exchange) error {
 
 // getActivationPart answers the result or the logs of a record.
 func (a *API) getActivationPart(x *Exchange) error {
-	part, err := x.segment("second")
+	part, err := x.Segment("second")
 	if err != nil {
 		return err
 	}
@@ -94,7 +94,7 @@ func (a *API) getActivationPart(x *Exchange) error {
 
 // activation returns the record that the URL names.
 func (a *API) activation(x *Exchange) (*entity.Activation, error) {
-	segment, err := x.segment("first")
+	segment, err := x.Segment("first")
 	if err != nil {
 		return nil, err
 	}
@@ -102,5 +102,5 @@ func (a *API) activation(x *Exchange) (*entity.Activation, error) {
 	if err != nil {
 		return nil, err
 	}
-	return a.activations.Activation(x.context(), x.at.namespace, id)
+	return a.activations.Activation(x.Context(), x.at.namespace, id)
 }

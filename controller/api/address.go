@@ -33,7 +33,7 @@ func (a address) resource(c entitle.Collection) entitle.Resource {
 // parseNamespace reads the URL's namespace; "_" is the caller's
 // (openwhisk-rest-api.md 2.1). The exchange must be authenticated.
 func (x *Exchange) parseNamespace() error {
-	segment, err := x.segment("ns")
+	segment, err := x.Segment("ns")
 	if err != nil {
 		return err
 	}
@@ -47,11 +47,11 @@ func (x *Exchange) parseNamespace() error {
 
 // parseName reads the entity's name, and its package's if the URL has one.
 func (x *Exchange) parseName() error {
-	first, err := x.segment("first")
+	first, err := x.Segment("first")
 	if err != nil {
 		return err
 	}
-	second, err := x.segment("second")
+	second, err := x.Segment("second")
 	if err != nil {
 		return err
 	}
@@ -69,16 +69,16 @@ func (x *Exchange) parseName() error {
 // parsePackage reads the URL's one segment as the name of a package whose contents
 // are meant.
 func (x *Exchange) parsePackage() error {
-	first, err := x.segment("first")
+	first, err := x.Segment("first")
 	if err == nil {
 		x.at.pkg, err = entity.ParseName(first)
 	}
 	return err
 }
 
-// segment returns a path segment decoded. Routes match the escaped path, so an
+// Segment returns a path segment decoded. Routes match the escaped path, so an
 // encoded slash is a character of the segment, which no name may have.
-func (x *Exchange) segment(name string) (string, error) {
+func (x *Exchange) Segment(name string) (string, error) {
 	decoded, err := url.PathUnescape(x.gin.Param(name))
 	if err != nil {
 		return "", errBadRequest

@@ -16,9 +16,9 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/gowhisk/gowhisk/controller/catalog"
+	"github.com/gowhisk/gowhisk/controller/compose"
 	"github.com/gowhisk/gowhisk/controller/entitle"
 	"github.com/gowhisk/gowhisk/controller/identity"
-	"github.com/gowhisk/gowhisk/controller/invoke"
 	"github.com/gowhisk/gowhisk/pkg/entity"
 	"github.com/gowhisk/gowhisk/pkg/runtimes"
 	"github.com/gowhisk/gowhisk/pkg/store"
@@ -80,7 +80,7 @@ type Deps struct {
 	Catalog     *catalog.Catalog
 	Entities    store.EntityStore
 	Activations store.ActivationStore
-	Invoker     *invoke.Invoker
+	Composer    *compose.Composer
 	Manifest    *runtimes.Manifest
 	Metrics     Metrics
 	Log         *zap.Logger
@@ -96,7 +96,7 @@ type API struct {
 	catalog     *catalog.Catalog
 	entities    store.EntityStore
 	activations store.ActivationStore
-	invoker     *invoke.Invoker
+	composer    *compose.Composer
 	manifest    *runtimes.Manifest
 	metrics     Metrics
 	log         *zap.Logger
@@ -110,7 +110,7 @@ type API struct {
 func New(cfg Config, d Deps) (*API, error) {
 	a := &API{
 		cfg: cfg, auth: d.Auth, rights: d.Rights, throttle: d.Throttle, catalog: d.Catalog, entities: d.Entities,
-		activations: d.Activations, invoker: d.Invoker, manifest: d.Manifest, metrics: d.Metrics, log: d.Log, now: d.Now,
+		activations: d.Activations, composer: d.Composer, manifest: d.Manifest, metrics: d.Metrics, log: d.Log, now: d.Now,
 	}
 	return a, a.makeDocuments()
 }
@@ -174,21 +174,21 @@ func (a *API) known(h handler) gin.HandlerFunc {
 // collection serves who may read a collection of the namespace.
 func (a *API) collection(c entitle.Collection, h handler) gin.HandlerFunc {
 	return a.checked(a.authenticate, (*Exchange).parseNamespace, func(x *Exchange) error {
-		return a.rights.Check(x.context(), x.Identity, entitle.Read, x.at.resource(c))
+		return a.rights.Check(x.Context(), x.Identity, entitle.Read, x.at.resource(c))
 	}, h)
 }
 
 // contents serves who may read the actions of a package.
 func (a *API) contents(h handler) gin.HandlerFunc {
 	return a.checked(a.authenticate, (*Exchange).parseNamespace, (*Exchange).parsePackage, func(x *Exchange) error {
-		return a.rights.Check(x.context(), x.Identity, entitle.Read, x.at.resource(entitle.Actions))
+		return a.rights.Check(x.Context(), x.Identity, entitle.Read, x.at.resource(entitle.Actions))
 	}, h)
 }
 
 // entity serves who has the right to one entity.
 func (a *API) entity(c entitle.Collection, right entitle.Right, h handler) gin.HandlerFunc {
 	return a.checked(a.authenticate, (*Exchange).parseNamespace, (*Exchange).parseName, func(x *Exchange) error {
-		err := a.rights.Check(x.context(), x.Identity, right, x.at.resource(c))
+		err := a.rights.Check(x.Context(), x.Identity, right, x.at.resource(c))
 		var missing *entitle.MissingError
 		if c == entitle.Packages && errors.As(err, &missing) {
 			return packageMissing(missing.Package)
@@ -212,8 +212,15 @@ func (a *API) checked(steps ...handler) gin.HandlerFunc {
 // (openwhisk-rest-api.md section 19). It sets no deadline: waiting has its own.
 func (a *API) invocation(h handler) gin.HandlerFunc {
 	steps := []handler{a.authenticate, (*Exchange).parseNamespace, (*Exchange).parseName, a.throttleInvocation, func(x *Exchange) error {
-		return a.rights.Check(x.context(), x.Identity, entitle.Activate, x.at.resource(entitle.Actions))
+		return a.rights.Check(x.Context(), x.Identity, entitle.Activate, x.at.resource(entitle.Actions))
 	}, h}
+	return func(c *gin.Context) { a.run(ExchangeOf(c), steps) }
+}
+
+// Serve is the handler of another package's route: h answers, or its error does.
+// It sets no deadline.
+func (a *API) Serve(h func(x *Exchange) error) gin.HandlerFunc {
+	steps := []handler{h}
 	return func(c *gin.Context) { a.run(ExchangeOf(c), steps) }
 }
 

@@ -47,10 +47,17 @@ func ExchangeOf(c *gin.Context) *Exchange {
 	return x
 }
 
-func (x *Exchange) request() *http.Request { return x.gin.Request }
+// Request is the HTTP request. Its body is read through ReadBody.
+func (x *Exchange) Request() *http.Request { return x.gin.Request }
 
-// context ends when the client goes away or the request has taken too long.
-func (x *Exchange) context() context.Context { return x.gin.Request.Context() }
+// Header is that of the answer.
+func (x *Exchange) Header() http.Header { return x.gin.Writer.Header() }
+
+// Writer writes the answer.
+func (x *Exchange) Writer() http.ResponseWriter { return x.gin.Writer }
+
+// Context ends when the client goes away or the request has taken too long.
+func (x *Exchange) Context() context.Context { return x.gin.Request.Context() }
 
 func (x *Exchange) query() query { return query(x.gin.Request.URL.RawQuery) }
 
@@ -65,6 +72,9 @@ var (
 var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 4096); return &b }}
 
 const maxPooledBuffer = 64 << 10
+
+// WriteJSON answers with a JSON body as it is.
+func (x *Exchange) WriteJSON(status int, body []byte) { x.writeJSON(status, body) }
 
 // write answers with the JSON that build appends to a pooled buffer. Where the
 // client does not accept JSON a success becomes a 406.
@@ -96,7 +106,7 @@ func (x *Exchange) writeJSON(status int, body []byte) {
 
 // negotiate returns the 406 if the client does not accept JSON.
 func (x *Exchange) negotiate() error {
-	accept := x.request().Header["Accept"]
+	accept := x.Request().Header["Accept"]
 	if len(accept) == 0 || acceptsJSON(strings.Join(accept, ",")) {
 		return nil
 	}
@@ -142,12 +152,22 @@ const bodyTimeout = 30 * time.Second
 // body reads the request's body if it is JSON by its content type, at most limit
 // bytes. Nothing at all is nil.
 func (x *Exchange) body(limit int64, tooLarge func(size int64) error) ([]byte, error) {
-	r := x.request()
+	r := x.Request()
 	if r.ContentLength == 0 || r.Body == nil || r.Body == http.NoBody {
 		return nil, nil
 	}
 	if err := checkContentType(r.Header.Get("Content-Type")); err != nil {
 		return nil, err
+	}
+	return x.ReadBody(limit, tooLarge)
+}
+
+// ReadBody reads the request's body, whatever it is, at most limit bytes and for
+// no longer than a slow but honest client needs. Nothing at all is nil.
+func (x *Exchange) ReadBody(limit int64, tooLarge func(size int64) error) ([]byte, error) {
+	r := x.Request()
+	if r.ContentLength == 0 || r.Body == nil || r.Body == http.NoBody {
+		return nil, nil
 	}
 	if r.ContentLength > limit {
 		return nil, tooLarge(r.ContentLength)
@@ -194,7 +214,7 @@ func checkContentType(header string) error {
 
 // drain reads and forgets what is left of a body, at most limit bytes.
 func (x *Exchange) drain(limit int64) {
-	r := x.request()
+	r := x.Request()
 	if r.Body == nil || r.Body == http.NoBody {
 		return
 	}

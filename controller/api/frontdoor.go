@@ -139,7 +139,7 @@ func (a *API) observe(x *Exchange) {
 	if route == "" {
 		route = "none"
 	}
-	method, status, took := knownMethod(x.request().Method), x.gin.Writer.Status(), a.now().Sub(x.Transid.Start)
+	method, status, took := knownMethod(x.Request().Method), x.gin.Writer.Status(), a.now().Sub(x.Transid.Start)
 	a.metrics.Request(method, route, status, took)
 	entry := a.log.Check(zapcore.InfoLevel, "request")
 	if entry == nil {
@@ -190,11 +190,11 @@ func (a *API) Fail(x *Exchange, err error) {
 
 // authenticate sets the exchange's identity, or says why it has none.
 func (a *API) authenticate(x *Exchange) error {
-	header := x.request().Header["Authorization"]
+	header := x.Request().Header["Authorization"]
 	if len(header) == 0 {
 		return identity.ErrMissing
 	}
-	id, err := a.auth.Authenticate(x.context(), header[0])
+	id, err := a.auth.Authenticate(x.Context(), header[0])
 	if err != nil {
 		return err
 	}

@@ -22,7 +22,7 @@ func (a *API) postAction(x *Exchange) error {
 	tooLarge := func(size int64) error {
 		return &Error{http.StatusRequestEntityTooLarge, fmt.Sprintf("Request larger than allowed: %d > %d bytes.", size, payloadLimit)}
 	}
-	if size := x.request().ContentLength; size > int64(payloadLimit) {
+	if size := x.Request().ContentLength; size > int64(payloadLimit) {
 		return tooLarge(size)
 	}
 	wait, onlyResult, err := a.invocationQuery(x)
@@ -65,7 +65,7 @@ func (a *API) invokeAction(x *Exchange, payload []byte, wait time.Duration, only
 	if err := x.negotiate(); err != nil {
 		return err
 	}
-	callable, err := a.catalog.Resolve(x.context(), x.at.fqn())
+	callable, err := a.catalog.Resolve(x.Context(), x.at.fqn())
 	if err != nil {
 		return err
 	}
@@ -75,7 +75,7 @@ func (a *API) invokeAction(x *Exchange, payload []byte, wait time.Duration, only
 	if err := a.checkNotDeprecated(callable.Action.Exec.Kind); err != nil {
 		return err
 	}
-	result, err := a.invoker.Invoke(x.context(), &invoke.Request{
+	result, err := a.composer.Invoke(x.Context(), &invoke.Request{
 		Identity: x.Identity,
 		Transid:  x.Transid,
 		Callable: callable,

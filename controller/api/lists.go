@@ -18,14 +18,14 @@ func (a *API) listEntities(x *Exchange, collection entitle.Collection, q store.E
 		return err
 	}
 	if p.count {
-		n, err := a.entities.Count(x.context(), q)
+		n, err := a.entities.Count(x.Context(), q)
 		if err != nil {
 			return err
 		}
 		return x.writeCount(collection, n-p.skip)
 	}
 	q.Skip, q.Limit = p.skip, p.limit
-	items, err := a.entities.List(x.context(), q)
+	items, err := a.entities.List(x.Context(), q)
 	if err != nil {
 		return err
 	}

@@ -26,7 +26,7 @@ func (a *API) listPackages(x *Exchange) error {
 // getPackage answers a package, or a binding with the provider's parameters below
 // its own, and its contents (openwhisk-rest-api.md 13.3).
 func (a *API) getPackage(x *Exchange) error {
-	ctx := x.context()
+	ctx := x.Context()
 	pkg, err := catalog.As[*entity.Package](a.catalog.Entity(ctx, x.at.id()))
 	if err != nil {
 		return err
@@ -164,7 +164,7 @@ func (a *API) checkBindable(x *Exchange, ref *entity.PackageRef) error {
 	if ref == nil {
 		return nil
 	}
-	err := a.rights.Check(x.context(), x.Identity, entitle.Read,
+	err := a.rights.Check(x.Context(), x.Identity, entitle.Read,
 		entitle.Resource{Collection: entitle.Packages, Namespace: ref.Namespace, Name: ref.Name})
 	switch {
 	case errors.Is(err, store.ErrNotFound):
@@ -174,7 +174,7 @@ func (a *API) checkBindable(x *Exchange, ref *entity.PackageRef) error {
 	case err != nil:
 		return err
 	}
-	pkg, err := catalog.As[*entity.Package](a.catalog.Entity(x.context(), ref.ID()))
+	pkg, err := catalog.As[*entity.Package](a.catalog.Entity(x.Context(), ref.ID()))
 	if err != nil {
 		return err
 	}
@@ -185,7 +185,7 @@ func (a *API) checkBindable(x *Exchange, ref *entity.PackageRef) error {
 }
 
 func (a *API) storePackage(x *Exchange, req *packageRequest, overwrite bool) error {
-	ctx := x.context()
+	ctx := x.Context()
 	old, err := existing[*entity.Package](ctx, a.catalog, x.at.id())
 	if err != nil {
 		return err
@@ -248,7 +248,7 @@ func (a *API) deletePackage(x *Exchange) error {
 	if err := x.negotiate(); err != nil {
 		return err
 	}
-	ctx := x.context()
+	ctx := x.Context()
 	pkg, err := catalog.As[*entity.Package](a.catalog.Fresh(ctx, x.at.id()))
 	if errors.Is(err, store.ErrNotFound) {
 		return packageMissing(string(x.at.id()))

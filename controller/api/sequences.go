@@ -95,7 +95,7 @@ func (a *API) checkSequence(x *Exchange, exec *entity.Exec) error {
 		return errSequenceEmpty
 	}
 	in := newInlining(a.catalog, x.Identity.Namespace, x.at.fqn(), a.cfg.MaxSequenceLength)
-	_, err := in.count(x.context(), exec.Components)
+	_, err := in.count(x.Context(), exec.Components)
 	if errors.Is(err, store.ErrNotFound) {
 		return errSequenceMissing
 	}

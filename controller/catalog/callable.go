@@ -29,6 +29,8 @@ type Callable struct {
 	Final []string
 	// GrantsKey: the action gets its caller's key (openwhisk-rest-api.md 8.4).
 	GrantsKey bool
+	// IsConductor: the action conducts a composition (openwhisk-rest-api.md 12).
+	IsConductor bool
 
 	pkg, binding *entity.Package
 }
@@ -101,6 +103,7 @@ func newCallable(action *entity.Action, pkg, binding *entity.Package) *Callable 
 	if _, set := action.Annotations.Get("provide-api-key"); set {
 		made.GrantsKey = action.Annotations.Truthy("provide-api-key")
 	}
+	made.IsConductor = !action.Exec.IsSequence() && action.Annotations.Truthy("conductor")
 	final, _ := action.Annotations.Get("final")
 	made.describe(string(final) == "true")
 	return made

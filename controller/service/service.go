@@ -19,6 +19,7 @@ import (
 
 	"github.com/gowhisk/gowhisk/controller/api"
 	"github.com/gowhisk/gowhisk/controller/catalog"
+	"github.com/gowhisk/gowhisk/controller/compose"
 	"github.com/gowhisk/gowhisk/controller/entitle"
 	"github.com/gowhisk/gowhisk/controller/identity"
 	"github.com/gowhisk/gowhisk/controller/invoke"
@@ -34,6 +35,7 @@ type Deps struct {
 	Activations store.ActivationStore
 	Subjects    store.SubjectStore
 	Publisher   bus.Publisher
+	Journal     bus.Journal
 	Balancer    invoke.Balancer
 	Manifest    *runtimes.Manifest
 	Log         *zap.Logger
@@ -51,6 +53,7 @@ type Service struct {
 	catalog  *catalog.Catalog
 	throttle *entitle.Throttle
 	invoker  *invoke.Invoker
+	composer *compose.Composer
 	router   *gin.Engine
 }
 
@@ -85,7 +88,7 @@ func New(cfg Config, d Deps) (*Service, error) {
 
 func (d *Deps) validate() error {
 	for name, missing := range map[string]bool{
-		"Entities": d.Entities == nil, "Activations": d.Activations == nil, "Subjects": d.Subjects == nil, "Publisher": d.Publisher == nil,
+		"Entities": d.Entities == nil, "Activations": d.Activations == nil, "Subjects": d.Subjects == nil, "Publisher": d.Publisher == nil, "Journal": d.Journal == nil,
 		"Balancer": d.Balancer == nil, "Manifest": d.Manifest == nil, "Log": d.Log == nil, "Registry": d.Registry == nil,
 	} {
 		if missing {
@@ -114,9 +117,10 @@ func (s *Service) assemble(d Deps) error {
 		Balancer: d.Balancer, Publisher: d.Publisher, InFlight: s.throttle, Records: d.Activations,
 		Metrics: metrics, Log: d.Log, Now: d.Now,
 	})
+	s.composer = compose.New(s.invoker)
 	front, err := api.New(s.cfg.api(rates), api.Deps{
 		Auth: s.auth, Rights: entitle.NewRights(s.catalog), Throttle: s.throttle, Catalog: s.catalog,
-		Entities: d.Entities, Activations: d.Activations, Invoker: s.invoker, Manifest: d.Manifest,
+		Entities: d.Entities, Activations: d.Activations, Composer: s.composer, Manifest: d.Manifest,
 		Metrics: metrics, Log: d.Log, Now: d.Now,
 	})
 	if err != nil {

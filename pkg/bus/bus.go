@@ -22,7 +22,8 @@ var (
 	ErrClosed = errors.New("the queue is closed")
 	// ErrTooLarge: the message exceeds what the bus carries.
 	ErrTooLarge = errors.New("the message is too large for the bus")
-	// ErrDuplicate: a message with the same activation id is in the queue.
+	// ErrDuplicate: an activation with this id is in the queue or in the journal, or
+	// has, where that was to be found out, a record.
 	ErrDuplicate = errors.New("an activation with this id was accepted before")
 )
 
@@ -30,7 +31,8 @@ var (
 type Publisher interface {
 	// Publish returns nil once the message is durable in the invoker's queue:
 	// the activation is accepted. With an error it is not, or, where the outcome
-	// is unknown (the context ended), it may be.
+	// is unknown (the context ended), it may be. A message that is Republished is
+	// ErrDuplicate also if its activation has a record.
 	Publish(ctx context.Context, invoker entity.InvokerID, m *ActivationMessage) error
 }
 

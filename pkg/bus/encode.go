@@ -51,6 +51,9 @@ func (m *ActivationMessage) AppendJSON(dst []byte) []byte {
 		dst = append(dst, m.Cause...)
 		dst = append(dst, '"')
 	}
+	if m.Republished {
+		dst = append(dst, `,"republished":true`...)
+	}
 	if len(m.Trace) > 0 {
 		dst = append(dst, `,"traceContext":`...)
 		dst = appendStringMap(dst, m.Trace)
@@ -117,12 +120,13 @@ type wireMessage struct {
 	RootControllerIndex struct {
 		AsString string `json:"asString"`
 	} `json:"rootControllerIndex"`
-	Blocking   bool              `json:"blocking"`
-	Content    json.RawMessage   `json:"content"`
-	InitArgs   []string          `json:"initArgs"`
-	LockedArgs map[string]string `json:"lockedArgs"`
-	Cause      string            `json:"cause"`
-	Trace      map[string]string `json:"traceContext"`
+	Blocking    bool              `json:"blocking"`
+	Content     json.RawMessage   `json:"content"`
+	InitArgs    []string          `json:"initArgs"`
+	LockedArgs  map[string]string `json:"lockedArgs"`
+	Cause       string            `json:"cause"`
+	Republished bool              `json:"republished"`
+	Trace       map[string]string `json:"traceContext"`
 }
 
 // ParseActivationMessage reads the wire form.
@@ -159,6 +163,7 @@ func ParseActivationMessage(data []byte) (*ActivationMessage, error) {
 		InitArgs:     w.InitArgs,
 		LockedArgs:   w.LockedArgs,
 		Cause:        entity.ActivationID(w.Cause),
+		Republished:  w.Republished,
 		Trace:        w.Trace,
 	}
 	if w.Revision != nil {

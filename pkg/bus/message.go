@@ -33,6 +33,9 @@ type ActivationMessage struct {
 	LockedArgs map[string]string
 	// Cause is the id of the enclosing sequence or composition, "" for none.
 	Cause entity.ActivationID
+	// Republished: the sender does not know whether an earlier message with this id
+	// was accepted, so it may only be taken if the activation has no record.
+	Republished bool
 	// Trace carries the tracing context, as its propagator writes it.
 	Trace map[string]string
 }

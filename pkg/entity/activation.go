@@ -2,6 +2,7 @@ package entity
 
 import (
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -18,6 +19,17 @@ func NewActivationID() ActivationID {
 	b[6] = b[6]&0x0f | 0x40
 	b[8] = b[8]&0x3f | 0x80
 	return ActivationID(hex.EncodeToString(b[:]))
+}
+
+// DeriveActivationID returns the id of a step of the activation parent, always the
+// same one, so that who repeats the step finds what came of it (durability.md
+// section 3). Its form is that of NewActivationID.
+func DeriveActivationID(parent ActivationID, step string) ActivationID {
+	sum := sha256.Sum256([]byte(string(parent) + "/" + step))
+	b := sum[:16]
+	b[6] = b[6]&0x0f | 0x40
+	b[8] = b[8]&0x3f | 0x80
+	return ActivationID(hex.EncodeToString(b))
 }
 
 // ParseActivationID checks an id; its error is a *NameError with the contract's

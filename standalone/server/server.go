@@ -153,7 +153,7 @@ func (s *Server) assemble(ctx context.Context, build Build) error {
 	}
 	s.controller, err = controller.New(s.controllerConfig(build), controller.Deps{
 		Entities: s.db.Entities(), Activations: s.db.Activations(), Subjects: s.db.Subjects(),
-		Publisher: messages, Balancer: balancer.Single(0), Manifest: manifest,
+		Publisher: messages, Journal: messages, Balancer: balancer.Single(0), Manifest: manifest,
 		Log: s.controllerLog(), Registry: s.registry,
 	})
 	if err != nil {

@@ -67,6 +67,11 @@ const (
 // Apply implements sqlite.Operation.
 func (p *publication) Apply(tx *sqlite.Tx) error {
 	p.undo()
+	if p.message.Republished {
+		if ended, err := hasRecord(tx, entity.Path(p.message.User.Namespace), p.message.ActivationID); err != nil || ended {
+			return duplicateIf(ended, err)
+		}
+	}
 	p.position = p.bus.nextPosition()
 	if p.queue = p.bus.queue(p.invoker); p.queue != nil {
 		p.queue.admit(p)

@@ -102,6 +102,16 @@ var migrations = [][]string{{
 		body     BLOB NOT NULL
 	)`,
 	`CREATE INDEX messages_accepted ON messages (queue, position) WHERE claimed = 0`,
+}, {
+	// The journal of pkg/bus/local: what a controller has begun and not ended.
+	`CREATE TABLE journal (
+		seq        INTEGER PRIMARY KEY,
+		controller TEXT NOT NULL,
+		namespace  TEXT NOT NULL,
+		id         TEXT NOT NULL,
+		body       BLOB NOT NULL,
+		UNIQUE (id, namespace)
+	)`,
 }}
 
 // migrate brings the file to the newest version, all steps in one transaction,
