@@ -2,7 +2,6 @@ package api
 
 import (
 	"bytes"
-	"fmt"
 	"net/http"
 	"time"
 
@@ -15,13 +14,8 @@ func (a *API) throttleInvocation(x *Exchange) error { return a.throttle.Invocati
 
 // postAction invokes an action (openwhisk-rest-api.md section 9).
 func (a *API) postAction(x *Exchange) error {
-	payloadLimit := a.cfg.MaxPayloadSize
-	if own := x.Identity.Limits.MaxPayloadSize; own != nil {
-		payloadLimit = min(*own, payloadLimit)
-	}
-	tooLarge := func(size int64) error {
-		return &Error{http.StatusRequestEntityTooLarge, fmt.Sprintf("Request larger than allowed: %d > %d bytes.", size, payloadLimit)}
-	}
+	payloadLimit := a.PayloadLimit(x.Identity)
+	tooLarge := func(size int64) error { return RequestTooLarge(size, payloadLimit) }
 	if size := x.Request().ContentLength; size > int64(payloadLimit) {
 		return tooLarge(size)
 	}

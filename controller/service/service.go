@@ -23,6 +23,7 @@ import (
 	"github.com/gowhisk/gowhisk/controller/entitle"
 	"github.com/gowhisk/gowhisk/controller/identity"
 	"github.com/gowhisk/gowhisk/controller/invoke"
+	"github.com/gowhisk/gowhisk/controller/web"
 	"github.com/gowhisk/gowhisk/pkg/bus"
 	"github.com/gowhisk/gowhisk/pkg/entity"
 	"github.com/gowhisk/gowhisk/pkg/runtimes"
@@ -118,8 +119,9 @@ func (s *Service) assemble(d Deps) error {
 		Metrics: metrics, Log: d.Log, Now: d.Now,
 	})
 	s.composer = compose.New(s.invoker)
+	rights := entitle.NewRights(s.catalog)
 	front, err := api.New(s.cfg.api(rates), api.Deps{
-		Auth: s.auth, Rights: entitle.NewRights(s.catalog), Throttle: s.throttle, Catalog: s.catalog,
+		Auth: s.auth, Rights: rights, Throttle: s.throttle, Catalog: s.catalog,
 		Entities: d.Entities, Activations: d.Activations, Composer: s.composer, Manifest: d.Manifest,
 		Metrics: metrics, Log: d.Log, Now: d.Now,
 	})
@@ -128,6 +130,9 @@ func (s *Service) assemble(d Deps) error {
 	}
 	s.router = newRouter()
 	front.Register(s.router)
+	web.New(web.Deps{
+		API: front, Identities: s.auth, Rights: rights, Throttle: s.throttle, Catalog: s.catalog, Composer: s.composer, Wait: s.cfg.Times.Wait,
+	}).Register(s.router)
 	return nil
 }
 
