@@ -40,10 +40,10 @@ func sequenceParameters(exec *entity.Exec) entity.Parameters {
 }
 
 // checkComponents checks that the caller may read the components of a sequence,
-// which must be resolved (openwhisk-rest-api.md 3). A sequence with more of them
-// than are allowed is not stored in any case, so the rest need no check.
+// which must be resolved (openwhisk-rest-api.md 3). A sequence with more different
+// ones than are allowed is not stored in any case, so the rest need no check.
 func (a *API) checkComponents(ctx context.Context, id *entity.Identity, exec *entity.Exec) error {
-	return a.rights.CheckActions(ctx, id, entitle.Read, exec.Components[:min(len(exec.Components), a.cfg.MaxSequenceLength)])
+	return a.rights.CheckActions(ctx, id, entitle.Read, exec.Components, a.cfg.MaxSequenceLength)
 }
 
 // checkSequence checks the components of the sequence that a request wants stored,

@@ -144,7 +144,7 @@ func (c *Composer) Invoke(ctx context.Context, r *invoke.Request) (invoke.Result
 	if exec.IsSequence() {
 		t.Kind = Sequence
 		components := resolved(exec.Components, r.Identity.Namespace)
-		if err := c.deps.Rights.CheckActions(ctx, r.Identity, entitle.Activate, components); err != nil {
+		if err := c.deps.Rights.CheckActions(ctx, r.Identity, entitle.Activate, components, c.cfg.MaxActions); err != nil {
 			return invoke.Result{}, err
 		}
 		t.Components = components

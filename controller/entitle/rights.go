@@ -143,8 +143,8 @@ func (t *Rights) CheckAll(ctx context.Context, id *entity.Identity, right Right,
 
 // CheckActions is CheckAll for the components of a sequence, to be read or
 // activated. The right to these depends on their package, so those of the same one
-// are checked once.
-func (t *Rights) CheckActions(ctx context.Context, id *entity.Identity, right Right, actions []entity.FQN) error {
+// are checked once. At most most checks are made.
+func (t *Rights) CheckActions(ctx context.Context, id *entity.Identity, right Right, actions []entity.FQN, most int) error {
 	checked := make(map[Resource]bool)
 	var resources []Resource
 	for _, a := range actions {
@@ -152,7 +152,7 @@ func (t *Rights) CheckActions(ctx context.Context, id *entity.Identity, right Ri
 		if r.Package != "" {
 			r.Name = ""
 		}
-		if !checked[r] {
+		if !checked[r] && len(resources) < most {
 			checked[r] = true
 			resources = append(resources, r)
 		}
