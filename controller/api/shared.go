@@ -1,6 +1,9 @@
 package api
 
 import (
+	"net/http"
+	"slices"
+
 	"github.com/gowhisk/gowhisk/pkg/entity"
 )
 
@@ -12,20 +15,6 @@ var ErrNoRoute error = errNoRoute
 // PrettyErrors makes the exchange's errors be written with line breaks, as those of
 // web actions are (openwhisk-rest-api.md 1.4).
 func (x *Exchange) PrettyErrors() { x.pretty = true }
-
-// PayloadLimit is how large a payload the identity's namespace may send.
-func (a *API) PayloadLimit(id *entity.Identity) entity.ByteSize {
-	if own := id.Limits.MaxPayloadSize; own != nil {
-		return min(*own, a.cfg.MaxPayloadSize)
-	}
-	return a.cfg.MaxPayloadSize
-}
-
-// CheckRunnable returns a *runtimes.DeprecatedError if the action's runtime is not
-// supported any more (openwhisk-rest-api.md 8.2).
-func (a *API) CheckRunnable(action *entity.Action) error {
-	return a.checkNotDeprecated(action.Exec.Kind)
-}
 
 // Preflight answers OPTIONS for a path of the API that no route has taken
 // (openwhisk-rest-api.md 1.5).
@@ -50,4 +39,42 @@ func (x *Exchange) errorBody(text string) []byte {
 	}
 	body := append(entity.AppendString([]byte(first), text), second...)
 	return append(entity.AppendString(body, x.Transid.ID), end...)
+}
+
+// AppendHeaders appends the headers of a request as actions get them: a JSON object
+// in the order of their lower-case names; of repeated ones the last counts
+// (openwhisk-rest-api.md 14.3, 18.2). Host is the one that net/http keeps apart. The
+// length is not told, and the content type only of an entity that there is.
+func AppendHeaders(dst []byte, h http.Header, host string, hasEntity bool) []byte {
+	var room [16]string
+	names := room[:0]
+	if host != "" {
+		names = append(names, "Host")
+	}
+	for name, values := range h {
+		if len(values) > 0 && name != "Host" && name != "Content-Length" && (hasEntity || name != "Content-Type") {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	dst = append(dst, '{')
+	for i, name := range names {
+		value := host
+		if values := h[name]; len(values) > 0 {
+			value = values[len(values)-1]
+		}
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = append(dst, '"')
+		for j := range len(name) { // a token, by net/http: nothing to escape
+			c := name[j]
+			if 'A' <= c && c <= 'Z' {
+				c += 'a' - 'A'
+			}
+			dst = append(dst, c)
+		}
+		dst = entity.AppendString(append(dst, '"', ':'), value)
+	}
+	return append(dst, '}')
 }
