@@ -23,6 +23,7 @@ import (
 	"github.com/gowhisk/gowhisk/controller/entitle"
 	"github.com/gowhisk/gowhisk/controller/identity"
 	"github.com/gowhisk/gowhisk/controller/invoke"
+	"github.com/gowhisk/gowhisk/controller/webhook"
 	"github.com/gowhisk/gowhisk/pkg/bus"
 	"github.com/gowhisk/gowhisk/pkg/entity"
 	"github.com/gowhisk/gowhisk/pkg/runtimes"
@@ -33,6 +34,7 @@ import (
 type Deps struct {
 	Entities    store.EntityStore
 	Activations store.ActivationStore
+	Deliveries  store.DeliveryStore
 	Subjects    store.SubjectStore
 	Publisher   bus.Publisher
 	Journal     bus.Journal
@@ -88,7 +90,7 @@ func New(cfg Config, d Deps) (*Service, error) {
 
 func (d *Deps) validate() error {
 	for name, missing := range map[string]bool{
-		"Entities": d.Entities == nil, "Activations": d.Activations == nil, "Subjects": d.Subjects == nil, "Publisher": d.Publisher == nil, "Journal": d.Journal == nil,
+		"Entities": d.Entities == nil, "Activations": d.Activations == nil, "Deliveries": d.Deliveries == nil, "Subjects": d.Subjects == nil, "Publisher": d.Publisher == nil, "Journal": d.Journal == nil,
 		"Balancer": d.Balancer == nil, "Manifest": d.Manifest == nil, "Log": d.Log == nil, "Registry": d.Registry == nil,
 	} {
 		if missing {
@@ -131,7 +133,7 @@ func (s *Service) assemble(d Deps) error {
 	})
 	front, err := api.New(s.cfg.api(rates), api.Deps{
 		Auth: s.auth, Rights: rights, Throttle: s.throttle, Catalog: s.catalog,
-		Entities: d.Entities, Activations: d.Activations, Composer: s.composer, Manifest: d.Manifest,
+		Entities: d.Entities, Activations: d.Activations, Deliveries: d.Deliveries, Composer: s.composer, Manifest: d.Manifest,
 		Metrics: metrics, Log: d.Log, Now: d.Now,
 	})
 	if err != nil {
@@ -139,6 +141,10 @@ func (s *Service) assemble(d Deps) error {
 	}
 	s.router = newRouter()
 	front.Register(s.router)
+	webhook.New(webhook.Config{MaxPayloadSize: s.cfg.Sizes.Payload, Timeout: s.cfg.Times.Request}, webhook.Deps{
+		Catalog: s.catalog, Owners: d.Subjects, Throttle: s.throttle, Firer: s.composer, Deliveries: d.Deliveries,
+		Metrics: metrics, Log: d.Log, Now: d.Now,
+	}).Register(s.router, front)
 	return nil
 }
 

@@ -74,7 +74,7 @@ func newWorld(t *testing.T, configure ...func(*service.Config)) *world {
 		f(&cfg)
 	}
 	w.service, err = service.New(cfg, service.Deps{
-		Entities: db.Entities(), Activations: db.Activations(), Subjects: db.Subjects(), Publisher: w.bus, Journal: w.bus,
+		Entities: db.Entities(), Activations: db.Activations(), Subjects: db.Subjects(), Deliveries: db.Deliveries(), Publisher: w.bus, Journal: w.bus,
 		Balancer: balancer.Single(0), Manifest: runtimes.Default(), Log: zaptest.NewLogger(t), Registry: w.registry, Now: w.clock.Now,
 	})
 	require.NoError(t, err)

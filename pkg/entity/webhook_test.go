@@ -116,22 +116,22 @@ func TestMasksKeepWhatIsStored(t *testing.T) {
 		`{"verify":"bearer","token":"t"}`:                                               `{"verify":"bearer","token":"t"}`,
 	} {
 		trigger := hooked(sent)
-		require.NoError(t, trigger.KeepWebhookSecrets(hooked(stored)), sent)
+		require.NoError(t, trigger.KeepWebhookSecrets(hooked(stored).Annotations), sent)
 		value, _ := trigger.Annotations.Get(WebhookAnnotation)
 		require.Equal(t, want, string(value), sent)
 	}
 	const nothing = "annotation webhook: ******** stands for a stored secret, and there is none for it: send the secret itself"
-	for sent, old := range map[string]*Trigger{
+	for sent, had := range map[string]Parameters{
 		`{"verify":"github","secret":"********"}`:                          nil,
-		`{"verify":"github","secrets":["********"]}`:                       hooked(`{"verify":"gitlab","secret":"x"}`),
-		`{"verify":"github","secrets":["********","********","********"]}`: hooked(stored),
+		`{"verify":"github","secrets":["********"]}`:                       hooked(`{"verify":"gitlab","secret":"x"}`).Annotations,
+		`{"verify":"github","secrets":["********","********","********"]}`: hooked(stored).Annotations,
 		`{"verify":"bearer","token":"********"}`:                           {},
-		`{"secret":"********"}`:                                            hooked(stored),
+		`{"secret":"********"}`:                                            hooked(stored).Annotations,
 	} {
-		require.EqualError(t, hooked(sent).KeepWebhookSecrets(old), nothing, sent)
+		require.EqualError(t, hooked(sent).KeepWebhookSecrets(had), nothing, sent)
 	}
 	require.Error(t, hooked(`{"verify":"github"}`).KeepWebhookSecrets(nil), "it is checked")
-	require.NoError(t, hooked(`true`).KeepWebhookSecrets(hooked(`true`)), "what is stored already is not refused")
+	require.NoError(t, hooked(`true`).KeepWebhookSecrets(hooked(`true`).Annotations), "what is stored already is not refused")
 	require.NoError(t, hooked(`null`).KeepWebhookSecrets(nil))
 	require.NoError(t, (&Trigger{}).KeepWebhookSecrets(nil))
 }
@@ -166,7 +166,7 @@ func FuzzParseWebhook(f *testing.F) {
 		require.GreaterOrEqual(t, strings.Count(shown, `"`+WebhookMask+`"`), len(w.Secrets))
 		var sent Trigger
 		require.NoError(t, json.Unmarshal([]byte(shown), &struct{ Annotations *Parameters }{&sent.Annotations}))
-		require.NoError(t, sent.KeepWebhookSecrets(trigger))
+		require.NoError(t, sent.KeepWebhookSecrets(trigger.Annotations))
 		again, err := sent.Webhook()
 		require.NoError(t, err)
 		require.Equal(t, w, again)

@@ -99,22 +99,20 @@ func (t *Trigger) masked() *Header {
 }
 
 // KeepWebhookSecrets checks the annotation webhook of t, which is about to be
-// stored, and puts the secrets of old in the place of masks: the first mask stands
-// for the first stored secret, and so on. old is the stored trigger, nil if there is
-// none. An annotation that is old's is not checked again. Its error is a
-// *MalformedError.
-func (t *Trigger) KeepWebhookSecrets(old *Trigger) error {
+// stored, and puts stored secrets in the place of masks: the first mask stands for
+// the first secret in the annotations that t has had, and so on. An annotation that
+// it had is not checked again. Its error is a *MalformedError.
+func (t *Trigger) KeepWebhookSecrets(had Parameters) error {
 	value, ok := t.Annotations.Get(WebhookAnnotation)
 	if !ok || isAbsent(value) {
 		return nil
 	}
 	stored := &Webhook{}
-	if old != nil {
-		was, _ := old.Annotations.Get(WebhookAnnotation)
+	if was, ok := had.Get(WebhookAnnotation); ok {
 		if bytes.Equal(was, value) {
 			return nil
 		}
-		if w, err := old.Webhook(); err == nil && w != nil {
+		if w, err := ParseWebhook(was); err == nil {
 			stored = w
 		}
 	}
