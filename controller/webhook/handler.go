@@ -154,30 +154,22 @@ func (h *Handler) receive(x *api.Exchange) error {
 // and takes one read of the store: also what is remembered and has no webhook, for
 // an answer that comes sooner would tell that there is a trigger.
 func (h *Handler) target(ctx context.Context, x *api.Exchange) (*target, error) {
-	namespace, err := x.Segment("ns")
+	id, err := address(x)
 	if err != nil {
 		return nil, store.ErrNotFound
 	}
-	name, err := x.Segment("trigger")
-	if err != nil {
-		return nil, store.ErrNotFound
-	}
-	fqn, err := entity.NewFQN(namespace, name)
-	if err != nil || string(fqn.Path) != namespace {
-		return nil, store.ErrNotFound
-	}
-	trigger, err := catalog.As[*entity.Trigger](h.deps.Catalog.Entity(ctx, fqn.ID()))
+	trigger, err := catalog.As[*entity.Trigger](h.deps.Catalog.Entity(ctx, id))
 	switch {
 	case errors.Is(err, catalog.ErrWrongType):
-		return nil, h.notFound(ctx, fqn.ID())
+		return nil, h.notFound(ctx, id)
 	case err != nil:
 		return nil, err
 	}
 	webhook, err := trigger.Webhook()
 	if webhook == nil || err != nil {
-		return nil, h.notFound(ctx, fqn.ID())
+		return nil, h.notFound(ctx, id)
 	}
-	owners, err := h.deps.Owners.Identities(ctx, namespace, 1)
+	owners, err := h.deps.Owners.Identities(ctx, trigger.Namespace.Namespace(), 1)
 	if err != nil {
 		return nil, err
 	}
@@ -185,6 +177,23 @@ func (h *Handler) target(ctx context.Context, x *api.Exchange) (*target, error) 
 		return nil, store.ErrNotFound
 	}
 	return &target{trigger: trigger, webhook: webhook, owner: owners[0]}, nil
+}
+
+// address returns the id of the trigger that the URL names.
+func address(x *api.Exchange) (entity.DocID, error) {
+	segment, err := x.Segment("ns")
+	if err != nil {
+		return "", err
+	}
+	namespace, err := entity.ParseNamespace(segment)
+	if err != nil {
+		return "", err
+	}
+	if segment, err = x.Segment("trigger"); err != nil {
+		return "", err
+	}
+	name, err := entity.ParseName(segment)
+	return entity.FQN{Path: namespace, Name: name}.ID(), err
 }
 
 func (h *Handler) notFound(ctx context.Context, id entity.DocID) error {
