@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/gowhisk/gowhisk/controller/api"
+	"github.com/gowhisk/gowhisk/controller/apidoc"
 	"github.com/gowhisk/gowhisk/controller/catalog"
 	"github.com/gowhisk/gowhisk/controller/compose"
 	"github.com/gowhisk/gowhisk/controller/entitle"
@@ -128,6 +129,7 @@ func (s *Service) assemble(d Deps) error {
 	}
 	s.router = newRouter()
 	front.Register(s.router)
+	apidoc.Register(s.router, front)
 	return nil
 }
 
