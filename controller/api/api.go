@@ -145,7 +145,16 @@ func (a *API) Register(r *gin.Engine) {
 	r.DELETE(ns+"/packages/:first", a.entity(entitle.Packages, entitle.Delete, a.deletePackage))
 
 	both(r, "GET", ns+"/triggers", a.collection(entitle.Triggers, a.listTriggers))
+	r.GET(ns+"/triggers/:first", a.entity(entitle.Triggers, entitle.Read, a.getTrigger))
+	r.PUT(ns+"/triggers/:first", a.entity(entitle.Triggers, entitle.Put, a.putTrigger))
+	r.DELETE(ns+"/triggers/:first", a.entity(entitle.Triggers, entitle.Delete, a.deleteTrigger))
+	r.POST(ns+"/triggers/:first", a.fire(a.postTrigger))
+
 	both(r, "GET", ns+"/rules", a.collection(entitle.Rules, a.listRules))
+	r.GET(ns+"/rules/:first", a.entity(entitle.Rules, entitle.Read, a.getRule))
+	r.PUT(ns+"/rules/:first", a.entity(entitle.Rules, entitle.Put, a.putRule))
+	r.DELETE(ns+"/rules/:first", a.entity(entitle.Rules, entitle.Delete, a.deleteRule))
+	r.POST(ns+"/rules/:first", a.entity(entitle.Rules, entitle.Activate, a.postRule))
 
 	both(r, "GET", ns+"/activations", a.collection(entitle.Activations, a.listActivations))
 	both(r, "GET", ns+"/activations/:first", a.collection(entitle.Activations, a.getActivation))
@@ -215,6 +224,14 @@ func (a *API) invocation(h handler) gin.HandlerFunc {
 		return a.rights.Check(x.Context(), x.Identity, entitle.Activate, x.at.resource(entitle.Actions))
 	}, h}
 	return func(c *gin.Context) { a.run(ExchangeOf(c), steps) }
+}
+
+// fire serves who may fire a trigger, and counts who tries
+// (openwhisk-rest-api.md section 19).
+func (a *API) fire(h handler) gin.HandlerFunc {
+	return a.checked(a.authenticate, (*Exchange).parseNamespace, (*Exchange).parseName, a.throttleFire, func(x *Exchange) error {
+		return a.rights.Check(x.Context(), x.Identity, entitle.Activate, x.at.resource(entitle.Triggers))
+	}, h)
 }
 
 // Serve is the handler of another package's route: h answers, or its error does.

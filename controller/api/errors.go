@@ -59,14 +59,17 @@ var (
 	errSequenceTooLong = &Error{http.StatusBadRequest, "Too many actions in the sequence."}
 	errSequenceCycle   = &Error{http.StatusBadRequest, "Sequence may not refer to itself."}
 	errSequenceMissing = &Error{http.StatusBadRequest, "Sequence component does not exist."}
-	// 11, which has no text for a server that does not run them
-	errSequenceRun = &Error{http.StatusServiceUnavailable, "This server stores sequences and does not run them yet."}
 	// 13.2
 	errPackageReserved  = &Error{http.StatusBadRequest, "Package name 'default' is reserved."}
 	errBindingMissing   = &Error{http.StatusBadRequest, "Binding references a package that does not exist."}
 	errBindingOfBinding = &Error{http.StatusBadRequest, "Cannot bind to another package binding."}
 	errBindingNoPackage = &Error{http.StatusConflict, "Cannot bind to a resource that is not a package."}
 	errPackageToBinding = &Error{http.StatusConflict, "Resource is a package and cannot be converted into a binding."}
+	// 14.2
+	errFeedName = &Error{http.StatusBadRequest, "Feed name is not valid"}
+	// 15
+	errRuleIncomplete     = &Error{http.StatusBadRequest, "rule requires a valid trigger and a valid action"}
+	errRuleWithoutTrigger = &Error{http.StatusNotFound, "Only rules with existing triggers can be activated"}
 	// 17.1
 	errDocsWithCount = &Error{http.StatusBadRequest, "The parameter 'docs' is not permitted with 'count'."}
 )
@@ -121,6 +124,11 @@ func instancesTooMany(allowed int) *Error {
 	return &Error{http.StatusBadRequest, fmt.Sprintf("Max action instance concurrency must not exceed your namespace concurrency of %d.", allowed)}
 }
 
+// doesNotExist: what a rule refers to is missing (15.2).
+func doesNotExist(what string, f entity.FQN) *Error {
+	return &Error{http.StatusBadRequest, what + " /" + f.String() + " does not exist"}
+}
+
 // packageNotEmpty: it has actions, and force was not asked for (13.4).
 func packageNotEmpty(n int) *Error {
 	entities := "entities"
@@ -156,6 +164,12 @@ var sentinels = []struct {
 	{bus.ErrTooLarge, errTooLarge},
 	{context.DeadlineExceeded, errUnavailable},
 	{context.Canceled, errUnavailable}, // the client has gone; nobody reads it
+}
+
+// Explain returns the status and the text that a client gets for an error.
+func Explain(err error) (status int, text string) {
+	answer, _ := AsError(err)
+	return answer.Status, answer.Text
 }
 
 // AsError translates an error of a handler into the answer. It reports false for

@@ -109,6 +109,14 @@ func newCallable(action *entity.Action, pkg, binding *entity.Package) *Callable 
 	return made
 }
 
+// AsPrimitive returns the action as one that conducts nothing: a conductor in its
+// own composition.
+func (c *Callable) AsPrimitive() *Callable {
+	primitive := *c
+	primitive.IsConductor = false
+	return &primitive
+}
+
 // describe computes what depends on the merged parameters alone.
 func (c *Callable) describe(final bool) {
 	c.Arguments = append(AppendFields([]byte{'{'}, c.Parameters), '}')

@@ -101,7 +101,8 @@ func (d *Deps) validate() error {
 
 // assemble connects the rooms behind the caches.
 func (s *Service) assemble(d Deps) error {
-	metrics, err := newMetrics(d.Registry, func() float64 { return float64(s.invoker.InFlight()) })
+	metrics, err := newMetrics(d.Registry,
+		func() float64 { return float64(s.invoker.InFlight()) }, func() float64 { return float64(s.composer.Running()) })
 	if err != nil {
 		return fmt.Errorf("register metrics: %w", err)
 	}
@@ -118,9 +119,19 @@ func (s *Service) assemble(d Deps) error {
 		Balancer: d.Balancer, Publisher: d.Publisher, InFlight: s.throttle, Records: d.Activations,
 		Metrics: metrics, Log: d.Log, Now: d.Now,
 	})
-	s.composer = compose.New(s.invoker)
+	rights := entitle.NewRights(s.catalog)
+	s.composer = compose.New(compose.Config{
+		Controller: entity.ControllerID(s.cfg.Controller),
+		MaxActions: s.cfg.Actions.MaxSequenceLength,
+		MaxRunning: s.cfg.Actions.MaxCompositions,
+		Patience:   s.cfg.Times.Component,
+		MaxAge:     s.cfg.Times.Resume,
+	}, compose.Deps{
+		Invoker: s.invoker, Journal: d.Journal, Records: d.Activations, Identities: d.Subjects, Catalog: s.catalog,
+		Rights: rights, Throttle: s.throttle, Kinds: d.Manifest, Explain: api.Explain, Metrics: metrics, Log: d.Log, Now: d.Now,
+	})
 	front, err := api.New(s.cfg.api(rates), api.Deps{
-		Auth: s.auth, Rights: entitle.NewRights(s.catalog), Throttle: s.throttle, Catalog: s.catalog,
+		Auth: s.auth, Rights: rights, Throttle: s.throttle, Catalog: s.catalog,
 		Entities: d.Entities, Activations: d.Activations, Composer: s.composer, Manifest: d.Manifest,
 		Metrics: metrics, Log: d.Log, Now: d.Now,
 	})
@@ -188,6 +199,9 @@ func (s *Service) InFlight() int { return s.invoker.InFlight() }
 
 // Close frees a service that Run does not run.
 func (s *Service) Close() {
+	if s.composer != nil {
+		s.composer.Close()
+	}
 	s.auth.Close()
 	s.catalog.Close()
 }
@@ -207,7 +221,9 @@ const writeSlack = time.Minute
 
 // Serve serves on listener until ctx ends. Then it accepts no more requests and
 // lets those under way finish, waiting calls included, for as long as the
-// configuration grants. It closes the listener and the service.
+// configuration grants. Sequences, compositions and fires that are under way then
+// are left to the next life, which begins by going on with them. It closes the
+// listener and the service.
 func (s *Service) Serve(ctx context.Context, listener net.Listener) error {
 	defer s.Close()
 	server := &http.Server{
@@ -224,6 +240,13 @@ func (s *Service) Serve(ctx context.Context, listener net.Listener) error {
 	defer stop()
 	var group errgroup.Group
 	group.Go(func() error { return s.invoker.Run(running) })
+	group.Go(func() error {
+		err := s.composer.Recover(running)
+		if err != nil {
+			s.log.Error("what was unfinished when the controller stopped could not be gone on with; it is tried again at the next start", zap.Error(err))
+		}
+		return nil
+	})
 	group.Go(func() error {
 		defer stop() // also if the listener fails
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
