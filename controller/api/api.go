@@ -49,6 +49,9 @@ type Config struct {
 	// AllowedKinds are the kinds of actions that every namespace may have; none
 	// means all.
 	AllowedKinds []string
+	// SharedExecuteOnly keeps others from seeing public packages, which they may
+	// still invoke and bind (openwhisk-rest-api.md section 3).
+	SharedExecuteOnly bool
 	// BuildDate and BuildNumber are shown to clients.
 	BuildDate, BuildNumber string
 	// Rates are shown to clients; the throttle applies them.

@@ -109,6 +109,23 @@ func packageMissing(pkg string) *Error {
 	return &Error{http.StatusNotFound, "The requested resource '" + pkg + "' does not exist."}
 }
 
+// packageNotShown and those after it: shared packages may be executed only (3).
+func packageNotShown(pkg *entity.Package) *Error {
+	return &Error{http.StatusForbidden, "GET not permitted for '" + string(pkg.ID()) + "' since it's a shared package"}
+}
+
+func bindingNotShown(binding *entity.Package) *Error {
+	return &Error{http.StatusForbidden, "GET not permitted since " + string(binding.ID()) + " is a binding of a shared package"}
+}
+
+func actionNotShown(pkg entity.Path) *Error {
+	return &Error{http.StatusForbidden, "GET not permitted for '" + string(pkg) + "' since it's an action in a shared package"}
+}
+
+func boundActionNotShown(action entity.FQN) *Error {
+	return &Error{http.StatusForbidden, "GET not permitted for '" + action.String() + "'. Resource does not exist or is an action in a shared package binding."}
+}
+
 // circular: a binding refers to itself (3).
 func circular(binding string) *Error {
 	return &Error{http.StatusUnprocessableEntity, "Package binding '" + binding + "' contains a circular reference."}

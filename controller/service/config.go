@@ -15,6 +15,9 @@ type Config struct {
 	Address string `koanf:"address"`
 	// Controller names this controller in its cluster: its ordinal.
 	Controller string `koanf:"controller"`
+	// SharedPackagesExecuteOnly: others may invoke and bind a public package, and not
+	// see what is in it.
+	SharedPackagesExecuteOnly bool `koanf:"shared-packages-execute-only"`
 
 	Throttle Throttle `koanf:"throttle"`
 	Actions  Actions  `koanf:"actions"`

@@ -157,6 +157,7 @@ func (c *Config) api(rates entitle.Rates) api.Config {
 		RequestTimeout:    c.Times.Request,
 		MaxSequenceLength: c.Actions.MaxSequenceLength,
 		AllowedKinds:      c.Actions.AllowedKinds,
+		SharedExecuteOnly: c.SharedPackagesExecuteOnly,
 		BuildDate:         c.Build.Date,
 		BuildNumber:       c.Build.Number,
 		Rates:             rates,

@@ -39,6 +39,8 @@ type Config struct {
 	MaxTimeout            time.Duration `koanf:"max-timeout" usage:"longest time limit of an action"`
 	MaxConcurrency        int           `koanf:"max-concurrency" usage:"most activations that may share a container at once"`
 
+	SharedPackagesExecuteOnly bool `koanf:"shared-packages-execute-only" usage:"let others invoke and bind public packages, but not read them"`
+
 	ShutdownTimeout time.Duration `koanf:"shutdown-timeout" usage:"how long a stop waits for activations that run"`
 	LogLevel        string        `koanf:"log-level" usage:"debug, info, warn or error"`
 	LogFormat       string        `koanf:"log-format" usage:"console or json"`

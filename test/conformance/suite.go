@@ -34,6 +34,7 @@ var Tables = []struct {
 	{"28.3 actions", actions},
 	{"28.4 invocation and activations", invocation},
 	{"28.5 sequences and conductors", sequences},
+	{"28.6 packages", packages},
 	{"28.7 triggers and rules", triggers},
 	{"28.9 throttling and admin", throttling},
 }
