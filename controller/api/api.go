@@ -10,6 +10,7 @@ package api
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -104,6 +105,9 @@ type API struct {
 	metrics     Metrics
 	log         *zap.Logger
 	now         func() time.Time
+
+	// disabled: new invocations are refused until the process ends.
+	disabled atomic.Bool
 
 	// The informational documents never change.
 	rootDocument, versionDocument []byte

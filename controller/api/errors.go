@@ -29,6 +29,8 @@ func (e *Error) Error() string { return e.Text }
 // Errors whose text does not vary, by the section of openwhisk-rest-api.md that
 // they come from.
 var (
+	// 1.2
+	errNotOperator = &Error{http.StatusUnauthorized, "username or password are wrong."}
 	// 1.4
 	errNoBody = &Error{http.StatusBadRequest, "Request entity expected but not supplied"}
 	errAccept = &Error{http.StatusNotAcceptable, "Resource representation is only available with these types:\napplication/json"}

@@ -37,13 +37,19 @@ type Deps struct {
 	Subjects    store.SubjectStore
 	Publisher   bus.Publisher
 	Journal     bus.Journal
-	Balancer    invoke.Balancer
+	Balancer    Balancer
 	Manifest    *runtimes.Manifest
 	Log         *zap.Logger
 	// Registry gets the metrics.
 	Registry prometheus.Registerer
 	// Now is the clock of throttles, versions and deadlines; time.Now if nil.
 	Now func() time.Time
+}
+
+// Balancer chooses invokers and knows how they are.
+type Balancer interface {
+	invoke.Balancer
+	api.Fleet
 }
 
 // Service is a controller. Safe for concurrent use.
@@ -56,6 +62,7 @@ type Service struct {
 	invoker  *invoke.Invoker
 	composer *compose.Composer
 	router   *gin.Engine
+	internal *gin.Engine
 }
 
 // ginMode: gin's mode belongs to the process.
@@ -141,6 +148,12 @@ func (s *Service) assemble(d Deps) error {
 	s.router = newRouter()
 	front.Register(s.router)
 	apidoc.Register(s.router, front)
+	operator, err := s.cfg.operator()
+	if err != nil {
+		return err
+	}
+	s.internal = newRouter()
+	front.RegisterInternal(s.internal, api.Internal{Fleet: d.Balancer, Flights: s.invoker, Operator: operator})
 	return nil
 }
 
@@ -178,6 +191,10 @@ func newRouter() *gin.Engine {
 
 // Handler serves the API.
 func (s *Service) Handler() http.Handler { return s.router }
+
+// Internal serves what operators ask: /invokers, /activation and what is below
+// them, and /disable. It belongs on an address that clients do not reach.
+func (s *Service) Internal() http.Handler { return s.internal }
 
 // Completed is the bus.CompletionHandler of this controller.
 func (s *Service) Completed(c *bus.Completion) { s.invoker.Completed(c) }
