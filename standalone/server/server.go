@@ -226,6 +226,7 @@ func (s *Server) controllerConfig(build Build) controller.Config {
 		FiresPerMinute:        s.cfg.FiresPerMinute,
 	}
 	c.Actions.MaxMemory, c.Actions.MaxTimeout, c.Actions.MaxConcurrency = limits.Memory.Max, s.cfg.MaxTimeout, limits.Concurrency.Max
+	c.AdminCredentials, c.SharedPackagesExecuteOnly = s.cfg.AdminFile, s.cfg.SharedPackagesExecuteOnly
 	c.Times.Shutdown, c.Times.Resume = s.cfg.ShutdownTimeout, s.cfg.MaxQueueAge
 	c.Build = controller.Build{Date: build.Date, Number: build.Version}
 	return c
