@@ -20,6 +20,7 @@ import (
 	"github.com/gowhisk/gowhisk/pkg/bus/local"
 	"github.com/gowhisk/gowhisk/pkg/entity"
 	"github.com/gowhisk/gowhisk/pkg/runtimes"
+	"github.com/gowhisk/gowhisk/pkg/store"
 	"github.com/gowhisk/gowhisk/pkg/store/sqlite"
 )
 
@@ -59,6 +60,12 @@ func (c *clock) Advance(d time.Duration) {
 // changed by configure.
 func newWorld(t *testing.T, configure ...func(*service.Config)) *world {
 	t.Helper()
+	return newWorldOver(t, func(s store.EntityStore) store.EntityStore { return s }, configure...)
+}
+
+// newWorldOver is newWorld with something between controller and entities.
+func newWorldOver(t *testing.T, wrap func(store.EntityStore) store.EntityStore, configure ...func(*service.Config)) *world {
+	t.Helper()
 	ctx := t.Context()
 	db, err := sqlite.Open(ctx, sqlite.Options{InMemory: true})
 	require.NoError(t, err)
@@ -74,7 +81,7 @@ func newWorld(t *testing.T, configure ...func(*service.Config)) *world {
 		f(&cfg)
 	}
 	w.service, err = service.New(cfg, service.Deps{
-		Entities: db.Entities(), Activations: db.Activations(), Subjects: db.Subjects(), Publisher: w.bus, Journal: w.bus,
+		Entities: wrap(db.Entities()), Activations: db.Activations(), Subjects: db.Subjects(), Publisher: w.bus, Journal: w.bus,
 		Balancer: balancer.Single(0), Manifest: runtimes.Default(), Log: zaptest.NewLogger(t), Registry: w.registry, Now: w.clock.Now,
 	})
 	require.NoError(t, err)
