@@ -174,7 +174,7 @@ func newRouter() *gin.Engine {
 }
 
 // Handler serves the API.
-func (s *Service) Handler() http.Handler { return s.router }
+func (s *Service) Handler() http.Handler { return dotless(s.router) }
 
 // Completed is the bus.CompletionHandler of this controller.
 func (s *Service) Completed(c *bus.Completion) { s.invoker.Completed(c) }
@@ -225,7 +225,7 @@ const writeSlack = time.Minute
 func (s *Service) Serve(ctx context.Context, listener net.Listener) error {
 	defer s.Close()
 	server := &http.Server{
-		Handler:           s.router,
+		Handler:           s.Handler(),
 		ReadHeaderTimeout: s.cfg.Times.Header,
 		// No ReadTimeout: it would end the contexts of waiting calls. Bodies have a
 		// deadline of their own.
