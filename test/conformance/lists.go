@@ -72,6 +72,19 @@ var lists = []Case{
 	{27, "packages_of_an_unknown_namespace", func(c *Fixture) {
 		c.sameJSON(`[]`, string(c.A.Get(c, "nonexistent/packages").Is(c, 200).Body))
 	}},
+	{28, "trigger_is_no_action", func(c *Fixture) {
+		c.A.Put(c, "_/triggers/x", `{}`).Is(c, 200)
+		c.isError(c.A.Get(c, "_/actions/x"), 409, wrongCollection)
+		c.isError(c.A.Get(c, "_/packages/x"), 409, wrongCollection)
+		c.isError(c.A.Get(c, "_/rules/x"), 409, wrongCollection)
+		c.isError(c.A.Delete(c, "_/rules/x"), 409, wrongCollection)
+	}},
+	{29, "no_action_over_a_trigger", func(c *Fixture) {
+		c.A.Put(c, "_/triggers/x", `{}`).Is(c, 200)
+		c.isError(c.A.Put(c, "_/actions/x?overwrite=true", echo), 409, wrongCollection)
+		c.isError(c.A.Put(c, "_/actions/x", echo), 409, wrongCollection)
+		c.isError(c.A.Put(c, "_/packages/x?overwrite=true", `{}`), 409, wrongCollection)
+	}},
 	{30, "package_is_no_action", func(c *Fixture) {
 		c.A.Put(c, "_/packages/p", `{}`).Is(c, 200)
 		c.isError(c.A.Get(c, "_/actions/p"), 409, wrongCollection)

@@ -33,6 +33,7 @@ var Tables = []struct {
 	{"28.3 actions", actions},
 	{"28.4 invocation and activations", invocation},
 	{"28.5 sequences and conductors", sequences},
+	{"28.7 triggers and rules", triggers},
 	{"28.9 throttling and admin", throttling},
 }
 
@@ -71,7 +72,7 @@ func Run(t *testing.T, target harness.Target) {
 // empty deletes the entities of a namespace.
 func empty(t testing.TB, n *harness.Namespace) {
 	t.Helper()
-	for _, collection := range []string{"actions", "packages"} {
+	for _, collection := range []string{"rules", "triggers", "actions", "packages"} {
 		for {
 			page := n.Get(t, "_/"+collection+"?limit=200").Is(t, http.StatusOK).JSON().Array()
 			if len(page) == 0 {
