@@ -84,14 +84,18 @@ func putCompositions(t *testing.T, n *harness.Namespace, recorder string) {
 	}
 }
 
-// startCompositions runs one client for each kind, so that a handful of each is
-// under way at any time.
+// startCompositions runs clients that wait for every other answer, so that a handful
+// of each kind is under way at any time.
 func startCompositions(ctx context.Context, client *harness.Client, told *ledger) *load {
 	l := &load{answers: make(chan struct{}, 1<<16)}
-	for _, path := range []string{"_/actions/sequence", "_/actions/conductor?blocking=true", "_/triggers/trigger", "_/actions/sequence?blocking=true"} {
+	for _, paths := range [][2]string{
+		{"_/actions/sequence", "_/actions/conductor?blocking=true"},
+		{"_/actions/conductor", "_/actions/sequence?blocking=true"},
+		{"_/triggers/trigger", "_/actions/inner?blocking=true"},
+	} {
 		l.workers.Go(func() {
 			for i := 0; ctx.Err() == nil; i++ {
-				r, err := client.Try(context.WithoutCancel(ctx), http.MethodPost, path, fmt.Sprintf(`{"i":%d}`, i))
+				r, err := client.Try(context.WithoutCancel(ctx), http.MethodPost, paths[i%2], fmt.Sprintf(`{"i":%d}`, i))
 				told.note(r, err)
 				if err != nil {
 					return // the server is gone
