@@ -2,7 +2,7 @@
 import assert from "node:assert/strict"
 import { eventually } from "../expect.mjs"
 
-const page = `function main({name, __ow_method, __ow_path, __ow_headers, __ow_body}) {
+const page = `function main({name, __ow_method, __ow_path, __ow_headers = {}, __ow_body}) {
   if (name === 'teapot') return {error: {statusCode: 418, body: 'short and stout'}}
   return {
     headers: {'x-method': __ow_method, 'content-type': 'text/html; charset=UTF-8'},
