@@ -29,6 +29,8 @@ func (e *Error) Error() string { return e.Text }
 // Errors whose text does not vary, by the section of openwhisk-rest-api.md that
 // they come from.
 var (
+	// 1.2
+	errNotOperator = &Error{http.StatusUnauthorized, "username or password are wrong."}
 	// 1.4
 	errNoBody = &Error{http.StatusBadRequest, "Request entity expected but not supplied"}
 	// 1.6
@@ -69,6 +71,9 @@ var (
 	// 15
 	errRuleIncomplete     = &Error{http.StatusBadRequest, "rule requires a valid trigger and a valid action"}
 	errRuleWithoutTrigger = &Error{http.StatusNotFound, "Only rules with existing triggers can be activated"}
+	// Webhooks, which OpenWhisk does not have (docs/webhooks.md)
+	ErrDeliveryUnverified = &Error{http.StatusUnauthorized, "The delivery could not be verified."}
+	errDeliveryNoEvent    = &Error{http.StatusConflict, "The delivery was refused and has no event that could be sent again."}
 	// 17.1
 	errDocsWithCount = &Error{http.StatusBadRequest, "The parameter 'docs' is not permitted with 'count'."}
 	// 18, for package web
@@ -91,6 +96,11 @@ func NotAcceptable(types string) *Error {
 	return &Error{http.StatusNotAcceptable, "Resource representation is only available with these types:\n" + types}
 }
 
+// RequestTooLarge: the payload exceeds the namespace's limit (9.1, 18.1).
+func RequestTooLarge(size int64, allowed entity.ByteSize) *Error {
+	return &Error{http.StatusRequestEntityTooLarge, fmt.Sprintf("Request larger than allowed: %d > %d bytes.", size, allowed)}
+}
+
 // malformed: the body is no JSON or violates the schema (1.4).
 func malformed(detail string) *Error {
 	return &Error{http.StatusBadRequest, "The request content was malformed:\n" + detail}
@@ -104,6 +114,12 @@ func badQuery(parameter, detail string) *Error {
 // badContentType: the body is not JSON (1.4).
 func badContentType(actual string) *Error {
 	return &Error{http.StatusUnsupportedMediaType, "The request's Content-Type [" + actual + "] is not supported. Expected:\napplication/json"}
+}
+
+// DeliveryType: a webhook cannot make an event of the body, or of its encoding
+// (docs/webhooks.md).
+func DeliveryType(header, actual string) *Error {
+	return &Error{http.StatusUnsupportedMediaType, "The delivery's " + header + " [" + actual + "] is not supported."}
 }
 
 // badMethod: the resource exists, but not with this verb (1.6).
@@ -124,6 +140,23 @@ func kindDenied(kind string) *Error {
 // packageMissing: the answer where the request was for the package itself (3).
 func packageMissing(pkg string) *Error {
 	return &Error{http.StatusNotFound, "The requested resource '" + pkg + "' does not exist."}
+}
+
+// packageNotShown and those after it: shared packages may be executed only (3).
+func packageNotShown(pkg *entity.Package) *Error {
+	return &Error{http.StatusForbidden, "GET not permitted for '" + string(pkg.ID()) + "' since it's a shared package"}
+}
+
+func bindingNotShown(binding *entity.Package) *Error {
+	return &Error{http.StatusForbidden, "GET not permitted since " + string(binding.ID()) + " is a binding of a shared package"}
+}
+
+func actionNotShown(pkg entity.Path) *Error {
+	return &Error{http.StatusForbidden, "GET not permitted for '" + string(pkg) + "' since it's an action in a shared package"}
+}
+
+func boundActionNotShown(action entity.FQN) *Error {
+	return &Error{http.StatusForbidden, "GET not permitted for '" + action.String() + "'. Resource does not exist or is an action in a shared package binding."}
 }
 
 // circular: a binding refers to itself (3).

@@ -16,6 +16,11 @@ var ErrNoRoute error = errNoRoute
 // web actions are (openwhisk-rest-api.md 1.4).
 func (x *Exchange) PrettyErrors() { x.pretty = true }
 
+// PayloadLimit is how large a payload the identity's namespace may send.
+func (a *API) PayloadLimit(id *entity.Identity) entity.ByteSize {
+	return narrowed(id.Limits.MaxPayloadSize, a.cfg.MaxPayloadSize)
+}
+
 // Preflight answers OPTIONS for a path of the API that no route has taken
 // (openwhisk-rest-api.md 1.5).
 func (a *API) Preflight(x *Exchange) {
@@ -42,7 +47,7 @@ func (x *Exchange) errorBody(text string) []byte {
 }
 
 // AppendHeaders appends the headers of a request as actions get them: a JSON object
-// in the order of their lower-case names; of repeated ones the last counts
+// with sorted names in lower case; of repeated headers the last counts
 // (openwhisk-rest-api.md 14.3, 18.2). Host is the one that net/http keeps apart. The
 // length is not told, and the content type only of an entity that there is.
 func AppendHeaders(dst []byte, h http.Header, host string, hasEntity bool) []byte {

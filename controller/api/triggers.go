@@ -2,7 +2,6 @@ package api
 
 import (
 	"bytes"
-	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -108,8 +107,9 @@ func (a *API) triggerToStore(x *Exchange, req *entityRequest, overwrite bool) (*
 	if req.parameters != nil {
 		trigger.Parameters = *req.parameters
 	}
+	had := trigger.Annotations
 	req.apply(&trigger.Header)
-	return trigger, nil
+	return trigger, trigger.KeepWebhookSecrets(had)
 }
 
 // isFeedValid reports whether the annotation "feed", if there is one, names an
@@ -167,18 +167,13 @@ func (a *API) postTrigger(x *Exchange) error {
 	if err != nil {
 		return err
 	}
-	if id == "" {
-		x.gin.Status(http.StatusNoContent)
-		x.gin.Writer.WriteHeaderNow()
-		return nil
-	}
-	return x.writeActivation(invoke.Result{ActivationID: id}, false)
+	return x.writeFired(id)
 }
 
 // payload reads the body of an invocation or a fire: a JSON object, or nothing.
 func (a *API) payload(x *Exchange) ([]byte, error) {
 	limit := a.PayloadLimit(x.Identity)
-	body, err := x.body(int64(limit), func(size int64) error { return PayloadTooLarge(size, limit) })
+	body, err := x.body(int64(limit), func(size int64) error { return RequestTooLarge(size, limit) })
 	if err != nil {
 		return nil, err
 	}
@@ -188,14 +183,4 @@ func (a *API) payload(x *Exchange) ([]byte, error) {
 		}
 	}
 	return body, nil
-}
-
-// PayloadLimit is how large a payload the identity's namespace may send.
-func (a *API) PayloadLimit(id *entity.Identity) entity.ByteSize {
-	return narrowed(id.Limits.MaxPayloadSize, a.cfg.MaxPayloadSize)
-}
-
-// PayloadTooLarge: the body of an invocation exceeds its limit (5.2).
-func PayloadTooLarge(size int64, allowed entity.ByteSize) *Error {
-	return &Error{http.StatusRequestEntityTooLarge, fmt.Sprintf("Request larger than allowed: %d > %d bytes.", size, allowed)}
 }

@@ -18,12 +18,14 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/gowhisk/gowhisk/controller/api"
+	"github.com/gowhisk/gowhisk/controller/apidoc"
 	"github.com/gowhisk/gowhisk/controller/catalog"
 	"github.com/gowhisk/gowhisk/controller/compose"
 	"github.com/gowhisk/gowhisk/controller/entitle"
 	"github.com/gowhisk/gowhisk/controller/identity"
 	"github.com/gowhisk/gowhisk/controller/invoke"
 	"github.com/gowhisk/gowhisk/controller/web"
+	"github.com/gowhisk/gowhisk/controller/webhook"
 	"github.com/gowhisk/gowhisk/pkg/bus"
 	"github.com/gowhisk/gowhisk/pkg/entity"
 	"github.com/gowhisk/gowhisk/pkg/runtimes"
@@ -34,16 +36,23 @@ import (
 type Deps struct {
 	Entities    store.EntityStore
 	Activations store.ActivationStore
+	Deliveries  store.DeliveryStore
 	Subjects    store.SubjectStore
 	Publisher   bus.Publisher
 	Journal     bus.Journal
-	Balancer    invoke.Balancer
+	Balancer    Balancer
 	Manifest    *runtimes.Manifest
 	Log         *zap.Logger
 	// Registry gets the metrics.
 	Registry prometheus.Registerer
 	// Now is the clock of throttles, versions and deadlines; time.Now if nil.
 	Now func() time.Time
+}
+
+// Balancer chooses invokers and knows how they are.
+type Balancer interface {
+	invoke.Balancer
+	api.Fleet
 }
 
 // Service is a controller. Safe for concurrent use.
@@ -56,6 +65,7 @@ type Service struct {
 	invoker  *invoke.Invoker
 	composer *compose.Composer
 	router   *gin.Engine
+	internal *gin.Engine
 }
 
 // ginMode: gin's mode belongs to the process.
@@ -89,7 +99,7 @@ func New(cfg Config, d Deps) (*Service, error) {
 
 func (d *Deps) validate() error {
 	for name, missing := range map[string]bool{
-		"Entities": d.Entities == nil, "Activations": d.Activations == nil, "Subjects": d.Subjects == nil, "Publisher": d.Publisher == nil, "Journal": d.Journal == nil,
+		"Entities": d.Entities == nil, "Activations": d.Activations == nil, "Deliveries": d.Deliveries == nil, "Subjects": d.Subjects == nil, "Publisher": d.Publisher == nil, "Journal": d.Journal == nil,
 		"Balancer": d.Balancer == nil, "Manifest": d.Manifest == nil, "Log": d.Log == nil, "Registry": d.Registry == nil,
 	} {
 		if missing {
@@ -132,7 +142,7 @@ func (s *Service) assemble(d Deps) error {
 	})
 	front, err := api.New(s.cfg.api(rates), api.Deps{
 		Auth: s.auth, Rights: rights, Throttle: s.throttle, Catalog: s.catalog,
-		Entities: d.Entities, Activations: d.Activations, Composer: s.composer, Manifest: d.Manifest,
+		Entities: d.Entities, Activations: d.Activations, Deliveries: d.Deliveries, Composer: s.composer, Manifest: d.Manifest,
 		Metrics: metrics, Log: d.Log, Now: d.Now,
 	})
 	if err != nil {
@@ -143,6 +153,17 @@ func (s *Service) assemble(d Deps) error {
 	web.New(web.Deps{
 		API: front, Identities: s.auth, Rights: rights, Throttle: s.throttle, Catalog: s.catalog, Composer: s.composer, Wait: s.cfg.Times.Wait,
 	}).Register(s.router)
+	webhook.New(webhook.Config{MaxPayloadSize: s.cfg.Sizes.Payload, Timeout: s.cfg.Times.Request}, webhook.Deps{
+		Catalog: s.catalog, Owners: d.Subjects, Throttle: s.throttle, Firer: s.composer, Deliveries: d.Deliveries,
+		Metrics: metrics, Log: d.Log, Now: d.Now,
+	}).Register(s.router, front)
+	apidoc.Register(s.router, front)
+	operator, err := s.cfg.operator()
+	if err != nil {
+		return err
+	}
+	s.internal = newRouter()
+	front.RegisterInternal(s.internal, api.Internal{Fleet: d.Balancer, Flights: s.invoker, Operator: operator})
 	return nil
 }
 
@@ -159,6 +180,7 @@ func (c *Config) api(rates entitle.Rates) api.Config {
 		RequestTimeout:    c.Times.Request,
 		MaxSequenceLength: c.Actions.MaxSequenceLength,
 		AllowedKinds:      c.Actions.AllowedKinds,
+		SharedExecuteOnly: c.SharedPackagesExecuteOnly,
 		BuildDate:         c.Build.Date,
 		BuildNumber:       c.Build.Number,
 		Rates:             rates,
@@ -178,7 +200,11 @@ func newRouter() *gin.Engine {
 }
 
 // Handler serves the API.
-func (s *Service) Handler() http.Handler { return s.router }
+func (s *Service) Handler() http.Handler { return dotless(s.router) }
+
+// Internal serves what operators ask: /invokers, /activation and what is below
+// them, and /disable. It belongs on an address that clients do not reach.
+func (s *Service) Internal() http.Handler { return s.internal }
 
 // Completed is the bus.CompletionHandler of this controller.
 func (s *Service) Completed(c *bus.Completion) { s.invoker.Completed(c) }
@@ -195,6 +221,15 @@ func (s *Service) Forget() {
 // SetControllers says how many controllers share the work; each grants its part of
 // the throttles' limits.
 func (s *Service) SetControllers(n int) { s.throttle.SetControllers(n) }
+
+// Recover goes on with sequences, compositions and trigger fires that an earlier
+// life of this controller left unfinished. Serve does it; who uses Handler alone
+// calls it once.
+func (s *Service) Recover(ctx context.Context) {
+	if err := s.composer.Recover(ctx); err != nil {
+		s.log.Error("what was unfinished when the controller stopped could not be gone on with; it is tried again at the next start", zap.Error(err))
+	}
+}
 
 // InFlight returns how many activations were accepted here and have not ended.
 func (s *Service) InFlight() int { return s.invoker.InFlight() }
@@ -229,7 +264,7 @@ const writeSlack = time.Minute
 func (s *Service) Serve(ctx context.Context, listener net.Listener) error {
 	defer s.Close()
 	server := &http.Server{
-		Handler:           s.router,
+		Handler:           s.Handler(),
 		ReadHeaderTimeout: s.cfg.Times.Header,
 		// No ReadTimeout: it would end the contexts of waiting calls. Bodies have a
 		// deadline of their own.
@@ -243,10 +278,7 @@ func (s *Service) Serve(ctx context.Context, listener net.Listener) error {
 	var group errgroup.Group
 	group.Go(func() error { return s.invoker.Run(running) })
 	group.Go(func() error {
-		err := s.composer.Recover(running)
-		if err != nil {
-			s.log.Error("what was unfinished when the controller stopped could not be gone on with; it is tried again at the next start", zap.Error(err))
-		}
+		s.Recover(running)
 		return nil
 	})
 	group.Go(func() error {

@@ -99,7 +99,7 @@ func (s *Actions) serve(x *api.Exchange) error {
 		return err
 	}
 	limit := s.API.PayloadLimit(x.Identity)
-	tooLarge := func(size int64) error { return api.PayloadTooLarge(size, limit) }
+	tooLarge := func(size int64) error { return api.RequestTooLarge(size, limit) }
 	if r.ContentLength > int64(limit) {
 		return tooLarge(r.ContentLength)
 	}
