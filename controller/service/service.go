@@ -202,6 +202,9 @@ func newRouter() *gin.Engine {
 // Handler serves the API.
 func (s *Service) Handler() http.Handler { return dotless(s.router) }
 
+// Routes lists the routes of Handler.
+func (s *Service) Routes() gin.RoutesInfo { return s.router.Routes() }
+
 // Internal serves what operators ask: /invokers, /activation and what is below
 // them, and /disable. It belongs on an address that clients do not reach.
 func (s *Service) Internal() http.Handler { return s.internal }
