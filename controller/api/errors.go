@@ -33,7 +33,6 @@ var (
 	errNotOperator = &Error{http.StatusUnauthorized, "username or password are wrong."}
 	// 1.4
 	errNoBody = &Error{http.StatusBadRequest, "Request entity expected but not supplied"}
-	errAccept = &Error{http.StatusNotAcceptable, "Resource representation is only available with these types:\napplication/json"}
 	// 1.6
 	errBadRequest     = &Error{http.StatusBadRequest, "The request contains bad syntax or cannot be fulfilled."}
 	errNoCredentials  = &Error{http.StatusUnauthorized, "The resource requires authentication, which was not supplied with the request"}
@@ -74,7 +73,30 @@ var (
 	errRuleWithoutTrigger = &Error{http.StatusNotFound, "Only rules with existing triggers can be activated"}
 	// 17.1
 	errDocsWithCount = &Error{http.StatusBadRequest, "The parameter 'docs' is not permitted with 'count'."}
+	// 18, for package web
+	ErrWebNotReady        = &Error{http.StatusAccepted, "Response not yet ready."}
+	ErrWebFailed          = &Error{http.StatusBadRequest, "There was an error processing your request."}
+	ErrWebContentMismatch = &Error{http.StatusBadRequest, "Response type in header did not match generated content type."}
+	ErrWebContentType     = &Error{http.StatusBadRequest, "Response did not specify a known content-type."}
+	ErrWebNotAdmitted     = &Error{http.StatusUnauthorized, "Authentication is possible but has failed or not yet been provided."}
+	ErrWebNoProperty      = &Error{http.StatusNotFound, "Response does not include requested property."}
 )
+
+// WebInvalid: the result of a web action is nothing that the extension makes
+// something of (18.5).
+func WebInvalid(media string) *Error {
+	return &Error{http.StatusBadRequest, "Response is not valid '" + media + "'."}
+}
+
+// NotAcceptable: the client wants none of the types that there are (1.4).
+func NotAcceptable(types string) *Error {
+	return &Error{http.StatusNotAcceptable, "Resource representation is only available with these types:\n" + types}
+}
+
+// RequestTooLarge: the payload exceeds the namespace's limit (9.1, 18.1).
+func RequestTooLarge(size int64, allowed entity.ByteSize) *Error {
+	return &Error{http.StatusRequestEntityTooLarge, fmt.Sprintf("Request larger than allowed: %d > %d bytes.", size, allowed)}
+}
 
 // malformed: the body is no JSON or violates the schema (1.4).
 func malformed(detail string) *Error {

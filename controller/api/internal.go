@@ -134,7 +134,7 @@ func (i Internal) activationCount(x *Exchange) error {
 // trigger directly or through a webhook, or of a web action.
 func invokes(method, path string) bool {
 	switch {
-	case under(path, webPrefix):
+	case strings.HasPrefix(path, WebPrefix):
 		return true
 	case method != http.MethodPost:
 		return false

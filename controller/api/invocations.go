@@ -14,8 +14,8 @@ func (a *API) throttleInvocation(x *Exchange) error { return a.throttle.Invocati
 
 // postAction invokes an action (openwhisk-rest-api.md section 9).
 func (a *API) postAction(x *Exchange) error {
-	if limit, size := a.payloadLimit(x.Identity), x.Request().ContentLength; size > int64(limit) {
-		return payloadTooLarge(size, limit)
+	if limit, size := a.PayloadLimit(x.Identity), x.Request().ContentLength; size > int64(limit) {
+		return RequestTooLarge(size, limit)
 	}
 	wait, onlyResult, err := a.invocationQuery(x)
 	if err != nil {

@@ -2,7 +2,6 @@ package api
 
 import (
 	"bytes"
-	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -177,8 +176,8 @@ func (a *API) postTrigger(x *Exchange) error {
 
 // payload reads the body of an invocation or a fire: a JSON object, or nothing.
 func (a *API) payload(x *Exchange) ([]byte, error) {
-	limit := a.payloadLimit(x.Identity)
-	body, err := x.body(int64(limit), func(size int64) error { return payloadTooLarge(size, limit) })
+	limit := a.PayloadLimit(x.Identity)
+	body, err := x.body(int64(limit), func(size int64) error { return RequestTooLarge(size, limit) })
 	if err != nil {
 		return nil, err
 	}
@@ -188,15 +187,6 @@ func (a *API) payload(x *Exchange) ([]byte, error) {
 		}
 	}
 	return body, nil
-}
-
-func (a *API) payloadLimit(id *entity.Identity) entity.ByteSize {
-	return narrowed(id.Limits.MaxPayloadSize, a.cfg.MaxPayloadSize)
-}
-
-// payloadTooLarge: the body of an invocation exceeds its limit (5.2).
-func payloadTooLarge(size int64, allowed entity.ByteSize) *Error {
-	return &Error{http.StatusRequestEntityTooLarge, fmt.Sprintf("Request larger than allowed: %d > %d bytes.", size, allowed)}
 }
 
 // AppendHeaders appends the headers of a request as a JSON object, in the order of

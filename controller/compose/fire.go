@@ -59,10 +59,11 @@ func (r *run) fire(ctx context.Context) (*entity.Activation, error) {
 	t := r.task
 	logs := make([]string, len(t.Rules))
 	for i, rule := range t.Rules {
+		logs[i] = r.fireRule(ctx, i, rule)
+		// What is refused because the composer was closed is not refused for good.
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		logs[i] = r.fireRule(ctx, i, rule)
 	}
 	result := t.Payload
 	if len(result) == 0 {

@@ -24,6 +24,7 @@ import (
 	"github.com/gowhisk/gowhisk/controller/entitle"
 	"github.com/gowhisk/gowhisk/controller/identity"
 	"github.com/gowhisk/gowhisk/controller/invoke"
+	"github.com/gowhisk/gowhisk/controller/web"
 	"github.com/gowhisk/gowhisk/pkg/bus"
 	"github.com/gowhisk/gowhisk/pkg/entity"
 	"github.com/gowhisk/gowhisk/pkg/runtimes"
@@ -148,6 +149,9 @@ func (s *Service) assemble(d Deps) error {
 	s.router = newRouter()
 	front.Register(s.router)
 	apidoc.Register(s.router, front)
+	web.New(web.Deps{
+		API: front, Identities: s.auth, Rights: rights, Throttle: s.throttle, Catalog: s.catalog, Composer: s.composer, Wait: s.cfg.Times.Wait,
+	}).Register(s.router)
 	operator, err := s.cfg.operator()
 	if err != nil {
 		return err
@@ -212,6 +216,15 @@ func (s *Service) Forget() {
 // the throttles' limits.
 func (s *Service) SetControllers(n int) { s.throttle.SetControllers(n) }
 
+// Recover goes on with sequences, compositions and trigger fires that an earlier
+// life of this controller left unfinished. Serve does it; who uses Handler alone
+// calls it once.
+func (s *Service) Recover(ctx context.Context) {
+	if err := s.composer.Recover(ctx); err != nil {
+		s.log.Error("what was unfinished when the controller stopped could not be gone on with; it is tried again at the next start", zap.Error(err))
+	}
+}
+
 // InFlight returns how many activations were accepted here and have not ended.
 func (s *Service) InFlight() int { return s.invoker.InFlight() }
 
@@ -259,10 +272,7 @@ func (s *Service) Serve(ctx context.Context, listener net.Listener) error {
 	var group errgroup.Group
 	group.Go(func() error { return s.invoker.Run(running) })
 	group.Go(func() error {
-		err := s.composer.Recover(running)
-		if err != nil {
-			s.log.Error("what was unfinished when the controller stopped could not be gone on with; it is tried again at the next start", zap.Error(err))
-		}
+		s.Recover(running)
 		return nil
 	})
 	group.Go(func() error {
