@@ -84,6 +84,7 @@ type Deps struct {
 	Catalog     *catalog.Catalog
 	Entities    store.EntityStore
 	Activations store.ActivationStore
+	Deliveries  store.DeliveryStore
 	Composer    *compose.Composer
 	Manifest    *runtimes.Manifest
 	Metrics     Metrics
@@ -100,6 +101,7 @@ type API struct {
 	catalog     *catalog.Catalog
 	entities    store.EntityStore
 	activations store.ActivationStore
+	deliveries  store.DeliveryStore
 	composer    *compose.Composer
 	manifest    *runtimes.Manifest
 	metrics     Metrics
@@ -117,7 +119,7 @@ type API struct {
 func New(cfg Config, d Deps) (*API, error) {
 	a := &API{
 		cfg: cfg, auth: d.Auth, rights: d.Rights, throttle: d.Throttle, catalog: d.Catalog, entities: d.Entities,
-		activations: d.Activations, composer: d.Composer, manifest: d.Manifest, metrics: d.Metrics, log: d.Log, now: d.Now,
+		activations: d.Activations, deliveries: d.Deliveries, composer: d.Composer, manifest: d.Manifest, metrics: d.Metrics, log: d.Log, now: d.Now,
 	}
 	return a, a.makeDocuments()
 }
@@ -156,6 +158,9 @@ func (a *API) Register(r *gin.Engine) {
 	r.PUT(ns+"/triggers/:first", a.entity(entitle.Triggers, entitle.Put, a.putTrigger))
 	r.DELETE(ns+"/triggers/:first", a.entity(entitle.Triggers, entitle.Delete, a.deleteTrigger))
 	r.POST(ns+"/triggers/:first", a.fire(a.postTrigger))
+	both(r, "GET", ns+"/triggers/:first/deliveries", a.entity(entitle.Triggers, entitle.Read, a.listDeliveries))
+	r.GET(ns+"/triggers/:first/deliveries/:delivery", a.entity(entitle.Triggers, entitle.Read, a.getDelivery))
+	r.POST(ns+"/triggers/:first/deliveries/:delivery", a.fire(a.postDelivery))
 
 	both(r, "GET", ns+"/rules", a.collection(entitle.Rules, a.listRules))
 	r.GET(ns+"/rules/:first", a.entity(entitle.Rules, entitle.Read, a.getRule))

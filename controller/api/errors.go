@@ -71,6 +71,9 @@ var (
 	// 15
 	errRuleIncomplete     = &Error{http.StatusBadRequest, "rule requires a valid trigger and a valid action"}
 	errRuleWithoutTrigger = &Error{http.StatusNotFound, "Only rules with existing triggers can be activated"}
+	// Webhooks, which OpenWhisk does not have (docs/webhooks.md)
+	ErrDeliveryUnverified = &Error{http.StatusUnauthorized, "The delivery could not be verified."}
+	errDeliveryNoEvent    = &Error{http.StatusConflict, "The delivery was refused and has no event that could be sent again."}
 	// 17.1
 	errDocsWithCount = &Error{http.StatusBadRequest, "The parameter 'docs' is not permitted with 'count'."}
 	// 18, for package web
@@ -111,6 +114,12 @@ func badQuery(parameter, detail string) *Error {
 // badContentType: the body is not JSON (1.4).
 func badContentType(actual string) *Error {
 	return &Error{http.StatusUnsupportedMediaType, "The request's Content-Type [" + actual + "] is not supported. Expected:\napplication/json"}
+}
+
+// DeliveryType: a webhook cannot make an event of the body, or of its encoding
+// (docs/webhooks.md).
+func DeliveryType(header, actual string) *Error {
+	return &Error{http.StatusUnsupportedMediaType, "The delivery's " + header + " [" + actual + "] is not supported."}
 }
 
 // badMethod: the resource exists, but not with this verb (1.6).

@@ -107,8 +107,9 @@ func (a *API) triggerToStore(x *Exchange, req *entityRequest, overwrite bool) (*
 	if req.parameters != nil {
 		trigger.Parameters = *req.parameters
 	}
+	had := trigger.Annotations
 	req.apply(&trigger.Header)
-	return trigger, nil
+	return trigger, trigger.KeepWebhookSecrets(had)
 }
 
 // isFeedValid reports whether the annotation "feed", if there is one, names an
@@ -166,12 +167,7 @@ func (a *API) postTrigger(x *Exchange) error {
 	if err != nil {
 		return err
 	}
-	if id == "" {
-		x.gin.Status(http.StatusNoContent)
-		x.gin.Writer.WriteHeaderNow()
-		return nil
-	}
-	return x.writeActivation(invoke.Result{ActivationID: id}, false)
+	return x.writeFired(id)
 }
 
 // payload reads the body of an invocation or a fire: a JSON object, or nothing.

@@ -65,7 +65,7 @@ func benchmarkWorld(b *testing.B, real bool) (http.Handler, entity.AuthKey) {
 		chosen = queues
 	}
 	s, err := service.New(cfg, service.Deps{
-		Entities: db.Entities(), Activations: db.Activations(), Subjects: db.Subjects(), Publisher: chosen, Journal: queues,
+		Entities: db.Entities(), Activations: db.Activations(), Subjects: db.Subjects(), Deliveries: db.Deliveries(), Publisher: chosen, Journal: queues,
 		Balancer: balancer.Single(0), Manifest: runtimes.Default(), Log: zap.NewNop(), Registry: prometheus.NewRegistry(),
 	})
 	require.NoError(b, err)

@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/gowhisk/gowhisk/controller/compose"
+	"github.com/gowhisk/gowhisk/controller/webhook"
 )
 
 // metrics implements what api and invoke count with, over Prometheus.
@@ -22,6 +23,7 @@ type metrics struct {
 	lost        prometheus.Counter
 	began       *prometheus.CounterVec
 	resumed     *prometheus.CounterVec
+	deliveries  *prometheus.CounterVec
 }
 
 // newMetrics registers the metrics; inFlight and composing are read when they are
@@ -61,6 +63,12 @@ func newMetrics(r prometheus.Registerer, inFlight, composing func() float64) (*m
 		m.began.WithLabelValues(string(kind))
 		m.resumed.WithLabelValues(string(kind))
 	}
+	m.deliveries = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "gowhisk_controller_webhook_deliveries_total", Help: "Deliveries to webhooks, by what became of them.",
+	}, []string{"outcome"})
+	for _, outcome := range webhook.Outcomes {
+		m.deliveries.WithLabelValues(outcome)
+	}
 	running := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "gowhisk_controller_compositions_running", Help: "Sequences, compositions and trigger fires under way.",
 	}, composing)
@@ -68,7 +76,7 @@ func newMetrics(r prometheus.Registerer, inFlight, composing func() float64) (*m
 	gauge := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "gowhisk_controller_activations_in_flight", Help: "Activations accepted that have not ended.",
 	}, inFlight)
-	for _, c := range []prometheus.Collector{m.requests, m.durations, m.throttled, m.accepted, m.refused, m.waitExpired, m.lost, gauge, m.began, m.resumed, running} {
+	for _, c := range []prometheus.Collector{m.requests, m.durations, m.throttled, m.accepted, m.refused, m.waitExpired, m.lost, gauge, m.began, m.resumed, running, m.deliveries} {
 		if err := r.Register(c); err != nil {
 			return nil, err
 		}
@@ -92,6 +100,9 @@ func statusText(status int) string {
 	}
 	return strconv.Itoa(status)
 }
+
+// Delivery implements webhook.Metrics.
+func (m *metrics) Delivery(outcome string) { m.deliveries.WithLabelValues(outcome).Inc() }
 
 // Throttled implements api.Metrics.
 func (m *metrics) Throttled() { m.throttled.Inc() }

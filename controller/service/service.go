@@ -25,6 +25,7 @@ import (
 	"github.com/gowhisk/gowhisk/controller/identity"
 	"github.com/gowhisk/gowhisk/controller/invoke"
 	"github.com/gowhisk/gowhisk/controller/web"
+	"github.com/gowhisk/gowhisk/controller/webhook"
 	"github.com/gowhisk/gowhisk/pkg/bus"
 	"github.com/gowhisk/gowhisk/pkg/entity"
 	"github.com/gowhisk/gowhisk/pkg/runtimes"
@@ -35,6 +36,7 @@ import (
 type Deps struct {
 	Entities    store.EntityStore
 	Activations store.ActivationStore
+	Deliveries  store.DeliveryStore
 	Subjects    store.SubjectStore
 	Publisher   bus.Publisher
 	Journal     bus.Journal
@@ -97,7 +99,7 @@ func New(cfg Config, d Deps) (*Service, error) {
 
 func (d *Deps) validate() error {
 	for name, missing := range map[string]bool{
-		"Entities": d.Entities == nil, "Activations": d.Activations == nil, "Subjects": d.Subjects == nil, "Publisher": d.Publisher == nil, "Journal": d.Journal == nil,
+		"Entities": d.Entities == nil, "Activations": d.Activations == nil, "Deliveries": d.Deliveries == nil, "Subjects": d.Subjects == nil, "Publisher": d.Publisher == nil, "Journal": d.Journal == nil,
 		"Balancer": d.Balancer == nil, "Manifest": d.Manifest == nil, "Log": d.Log == nil, "Registry": d.Registry == nil,
 	} {
 		if missing {
@@ -140,7 +142,7 @@ func (s *Service) assemble(d Deps) error {
 	})
 	front, err := api.New(s.cfg.api(rates), api.Deps{
 		Auth: s.auth, Rights: rights, Throttle: s.throttle, Catalog: s.catalog,
-		Entities: d.Entities, Activations: d.Activations, Composer: s.composer, Manifest: d.Manifest,
+		Entities: d.Entities, Activations: d.Activations, Deliveries: d.Deliveries, Composer: s.composer, Manifest: d.Manifest,
 		Metrics: metrics, Log: d.Log, Now: d.Now,
 	})
 	if err != nil {
@@ -148,10 +150,14 @@ func (s *Service) assemble(d Deps) error {
 	}
 	s.router = newRouter()
 	front.Register(s.router)
-	apidoc.Register(s.router, front)
 	web.New(web.Deps{
 		API: front, Identities: s.auth, Rights: rights, Throttle: s.throttle, Catalog: s.catalog, Composer: s.composer, Wait: s.cfg.Times.Wait,
 	}).Register(s.router)
+	webhook.New(webhook.Config{MaxPayloadSize: s.cfg.Sizes.Payload, Timeout: s.cfg.Times.Request}, webhook.Deps{
+		Catalog: s.catalog, Owners: d.Subjects, Throttle: s.throttle, Firer: s.composer, Deliveries: d.Deliveries,
+		Metrics: metrics, Log: d.Log, Now: d.Now,
+	}).Register(s.router, front)
+	apidoc.Register(s.router, front)
 	operator, err := s.cfg.operator()
 	if err != nil {
 		return err

@@ -87,7 +87,7 @@ func (w *world) live() {
 	w.t.Helper()
 	var err error
 	w.service, err = service.New(w.cfg, service.Deps{
-		Entities: w.db.Entities(), Activations: w.db.Activations(), Subjects: w.db.Subjects(), Publisher: w.bus, Journal: w.bus,
+		Entities: w.db.Entities(), Activations: w.db.Activations(), Subjects: w.db.Subjects(), Deliveries: w.db.Deliveries(), Publisher: w.bus, Journal: w.bus,
 		Balancer: balancer.Single(0), Manifest: runtimes.Default(), Log: zaptest.NewLogger(w.t), Registry: w.registry, Now: w.clock.Now,
 	})
 	require.NoError(w.t, err)

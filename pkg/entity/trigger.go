@@ -66,14 +66,15 @@ func (t *Trigger) Unlink(rule FQN) (changed bool) {
 // Type is TypeTrigger.
 func (*Trigger) Type() Type { return TypeTrigger }
 
-// AppendJSON appends the API form (openwhisk-rest-api.md 14.1).
+// AppendJSON appends the API form (openwhisk-rest-api.md 14.1). The secrets of its
+// webhook are masked.
 func (t *Trigger) AppendJSON(dst []byte) []byte {
 	dst = append(dst, '{')
 	dst = t.appendAddress(dst)
 	dst = append(dst, `,"parameters":`...)
 	dst = t.Parameters.AppendJSON(dst)
 	dst = append(dst, `,"limits":{}`...)
-	dst = t.appendState(dst)
+	dst = t.masked().appendState(dst)
 	if t.Rules != nil {
 		dst = append(dst, `,"rules":`...)
 		dst = t.appendRules(dst)
@@ -97,11 +98,11 @@ func (t *Trigger) appendRules(dst []byte) []byte {
 	return append(dst, '}')
 }
 
-// AppendSummary implements Entity.
+// AppendSummary implements Entity. The secrets of its webhook are masked.
 func (t *Trigger) AppendSummary(dst []byte) []byte {
 	dst = append(dst, '{')
 	dst = t.appendAddress(dst)
-	dst = t.appendState(dst)
+	dst = t.masked().appendState(dst)
 	return append(dst, '}')
 }
 

@@ -148,6 +148,11 @@ func (s *entities) Delete(ctx context.Context, e entity.Entity) error {
 		if err := deleteAttachment(tx, attachment); err != nil {
 			return err
 		}
+		if e.Type() == entity.TypeTrigger {
+			if _, err := tx.Exec(deleteDeliveries, id); err != nil {
+				return err
+			}
+		}
 		_, err = tx.Exec(`DELETE FROM entities WHERE seq = ?`, current)
 		return err
 	})

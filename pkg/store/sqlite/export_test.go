@@ -22,6 +22,8 @@ var Queries = map[string]string{
 	"activation records":        listRecords,
 	"activation count":          activationCount,
 	"activation count by name":  activationCountByName,
+	"deliveries":                listDeliveries,
+	"delivery by id":            deliveryByID,
 	"identities by uuid":        selectIdentities + ` WHERE i.uuid = ?`,
 	"identities of a namespace": selectIdentities + ` WHERE i.namespace = ?`,
 }
