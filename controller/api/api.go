@@ -10,6 +10,7 @@ package api
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -49,6 +50,9 @@ type Config struct {
 	// AllowedKinds are the kinds of actions that every namespace may have; none
 	// means all.
 	AllowedKinds []string
+	// SharedExecuteOnly keeps others from seeing public packages, which they may
+	// still invoke and bind (openwhisk-rest-api.md section 3).
+	SharedExecuteOnly bool
 	// BuildDate and BuildNumber are shown to clients.
 	BuildDate, BuildNumber string
 	// Rates are shown to clients; the throttle applies them.
@@ -103,6 +107,9 @@ type API struct {
 	metrics     Metrics
 	log         *zap.Logger
 	now         func() time.Time
+
+	// disabled: new invocations are refused until the process ends.
+	disabled atomic.Bool
 
 	// The informational documents never change.
 	rootDocument, versionDocument []byte

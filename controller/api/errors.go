@@ -29,6 +29,8 @@ func (e *Error) Error() string { return e.Text }
 // Errors whose text does not vary, by the section of openwhisk-rest-api.md that
 // they come from.
 var (
+	// 1.2
+	errNotOperator = &Error{http.StatusUnauthorized, "username or password are wrong."}
 	// 1.4
 	errNoBody = &Error{http.StatusBadRequest, "Request entity expected but not supplied"}
 	// 1.6
@@ -138,6 +140,23 @@ func kindDenied(kind string) *Error {
 // packageMissing: the answer where the request was for the package itself (3).
 func packageMissing(pkg string) *Error {
 	return &Error{http.StatusNotFound, "The requested resource '" + pkg + "' does not exist."}
+}
+
+// packageNotShown and those after it: shared packages may be executed only (3).
+func packageNotShown(pkg *entity.Package) *Error {
+	return &Error{http.StatusForbidden, "GET not permitted for '" + string(pkg.ID()) + "' since it's a shared package"}
+}
+
+func bindingNotShown(binding *entity.Package) *Error {
+	return &Error{http.StatusForbidden, "GET not permitted since " + string(binding.ID()) + " is a binding of a shared package"}
+}
+
+func actionNotShown(pkg entity.Path) *Error {
+	return &Error{http.StatusForbidden, "GET not permitted for '" + string(pkg) + "' since it's an action in a shared package"}
+}
+
+func boundActionNotShown(action entity.FQN) *Error {
+	return &Error{http.StatusForbidden, "GET not permitted for '" + action.String() + "'. Resource does not exist or is an action in a shared package binding."}
 }
 
 // circular: a binding refers to itself (3).

@@ -298,6 +298,9 @@ func (v *Invoker) publish(ctx context.Context, invoker entity.InvokerID, m *bus.
 // InFlight returns how many activations have not ended.
 func (v *Invoker) InFlight() int { return int(v.flights.count.Load()) }
 
+// Activations returns the ids of those activations, in no order.
+func (v *Invoker) Activations() []entity.ActivationID { return v.flights.ids() }
+
 // Completed takes the completions for this controller: a bus.CompletionHandler.
 // Completions of activations that ended before, or that another life of this
 // controller sent, are ignored.

@@ -3,8 +3,11 @@ package service
 import (
 	"errors"
 	"fmt"
+	"os"
+	"strings"
 	"time"
 
+	"github.com/gowhisk/gowhisk/controller/api"
 	"github.com/gowhisk/gowhisk/pkg/entity"
 )
 
@@ -15,6 +18,12 @@ type Config struct {
 	Address string `koanf:"address"`
 	// Controller names this controller in its cluster: its ordinal.
 	Controller string `koanf:"controller"`
+	// AdminCredentials is a file with the operator's user:password, for POST
+	// /disable; "" means that there is no operator.
+	AdminCredentials string `koanf:"admin-credentials"`
+	// SharedPackagesExecuteOnly: others may invoke and bind a public package, and not
+	// see what is in it.
+	SharedPackagesExecuteOnly bool `koanf:"shared-packages-execute-only"`
 
 	Throttle Throttle `koanf:"throttle"`
 	Actions  Actions  `koanf:"actions"`
@@ -145,6 +154,22 @@ func Default() Config {
 }
 
 func ms(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
+
+// operator reads the operator's credentials.
+func (c *Config) operator() (api.Credentials, error) {
+	if c.AdminCredentials == "" {
+		return api.Credentials{}, nil
+	}
+	content, err := os.ReadFile(c.AdminCredentials)
+	if err != nil {
+		return api.Credentials{}, fmt.Errorf("reading admin-credentials: %w", err)
+	}
+	user, password, _ := strings.Cut(strings.TrimRight(string(content), "\r\n"), ":")
+	if user == "" || password == "" {
+		return api.Credentials{}, fmt.Errorf("admin-credentials: %s must have one line, user:password", c.AdminCredentials)
+	}
+	return api.Credentials{User: user, Password: password}, nil
+}
 
 // ranges is the form that limits are checked in.
 func (a Actions) ranges() entity.LimitRanges {

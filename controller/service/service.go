@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/gowhisk/gowhisk/controller/api"
+	"github.com/gowhisk/gowhisk/controller/apidoc"
 	"github.com/gowhisk/gowhisk/controller/catalog"
 	"github.com/gowhisk/gowhisk/controller/compose"
 	"github.com/gowhisk/gowhisk/controller/entitle"
@@ -39,13 +40,19 @@ type Deps struct {
 	Subjects    store.SubjectStore
 	Publisher   bus.Publisher
 	Journal     bus.Journal
-	Balancer    invoke.Balancer
+	Balancer    Balancer
 	Manifest    *runtimes.Manifest
 	Log         *zap.Logger
 	// Registry gets the metrics.
 	Registry prometheus.Registerer
 	// Now is the clock of throttles, versions and deadlines; time.Now if nil.
 	Now func() time.Time
+}
+
+// Balancer chooses invokers and knows how they are.
+type Balancer interface {
+	invoke.Balancer
+	api.Fleet
 }
 
 // Service is a controller. Safe for concurrent use.
@@ -58,6 +65,7 @@ type Service struct {
 	invoker  *invoke.Invoker
 	composer *compose.Composer
 	router   *gin.Engine
+	internal *gin.Engine
 }
 
 // ginMode: gin's mode belongs to the process.
@@ -149,6 +157,13 @@ func (s *Service) assemble(d Deps) error {
 		Catalog: s.catalog, Owners: d.Subjects, Throttle: s.throttle, Firer: s.composer, Deliveries: d.Deliveries,
 		Metrics: metrics, Log: d.Log, Now: d.Now,
 	}).Register(s.router, front)
+	apidoc.Register(s.router, front)
+	operator, err := s.cfg.operator()
+	if err != nil {
+		return err
+	}
+	s.internal = newRouter()
+	front.RegisterInternal(s.internal, api.Internal{Fleet: d.Balancer, Flights: s.invoker, Operator: operator})
 	return nil
 }
 
@@ -165,6 +180,7 @@ func (c *Config) api(rates entitle.Rates) api.Config {
 		RequestTimeout:    c.Times.Request,
 		MaxSequenceLength: c.Actions.MaxSequenceLength,
 		AllowedKinds:      c.Actions.AllowedKinds,
+		SharedExecuteOnly: c.SharedPackagesExecuteOnly,
 		BuildDate:         c.Build.Date,
 		BuildNumber:       c.Build.Number,
 		Rates:             rates,
@@ -185,6 +201,13 @@ func newRouter() *gin.Engine {
 
 // Handler serves the API.
 func (s *Service) Handler() http.Handler { return dotless(s.router) }
+
+// Routes lists the routes of Handler.
+func (s *Service) Routes() gin.RoutesInfo { return s.router.Routes() }
+
+// Internal serves what operators ask: /invokers, /activation and what is below
+// them, and /disable. It belongs on an address that clients do not reach.
+func (s *Service) Internal() http.Handler { return s.internal }
 
 // Completed is the bus.CompletionHandler of this controller.
 func (s *Service) Completed(c *bus.Completion) { s.invoker.Completed(c) }

@@ -65,9 +65,12 @@ var lists = []Case{
 	{26, "foreign_packages_show_the_public_ones", func(c *Fixture) {
 		c.B.Put(c, "_/packages/public", `{"publish":true}`).Is(c, 200)
 		c.B.Put(c, "_/packages/private", `{}`).Is(c, 200)
+		c.B.Put(c, "_/packages/bound", `{"publish":true,"binding":{"namespace":"_","name":"public"}}`).Is(c, 200)
 		list := c.A.Get(c, c.B.Name+"/packages").Is(c, 200).JSON()
 		require.Equal(c, []string{"public"}, names(list, "name"))
 		require.Equal(c, gjson.False, list.Get("0.binding").Type)
+		c.sameJSON(`{"packages":1}`, string(c.A.Get(c, c.B.Name+"/packages?count=true").Is(c, 200).Body))
+		require.Len(c, c.B.Get(c, "_/packages").Is(c, 200).JSON().Array(), 3)
 	}},
 	{27, "packages_of_an_unknown_namespace", func(c *Fixture) {
 		c.sameJSON(`[]`, string(c.A.Get(c, "nonexistent/packages").Is(c, 200).Body))
