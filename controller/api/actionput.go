@@ -113,7 +113,7 @@ func (a *API) newAction(x *Exchange, req *actionRequest) (*entity.Action, error)
 	if req.exec == nil {
 		return nil, errExecUndefined
 	}
-	if err := a.checkNotDeprecated(req.exec.Kind); err != nil {
+	if err := a.manifest.CheckNotDeprecated(req.exec.Kind); err != nil {
 		return nil, err
 	}
 	if err := a.checkSequence(x, req.exec); err != nil {
@@ -145,7 +145,7 @@ func (a *API) updatedAction(x *Exchange, old *entity.Action, req *actionRequest)
 	if req.exec != nil {
 		exec = *req.exec
 	}
-	if err := a.checkNotDeprecated(exec.Kind); err != nil {
+	if err := a.manifest.CheckNotDeprecated(exec.Kind); err != nil {
 		return nil, err
 	}
 	if err := a.checkSequence(x, req.exec); err != nil {
@@ -189,19 +189,6 @@ func (req *actionRequest) finish(action *entity.Action) {
 	}
 	kind := entity.Parameter{Key: "exec", Value: entity.AppendString(nil, action.Exec.Kind)}
 	action.Annotations = append(action.Annotations.Without("exec"), kind) // it comes last (5.1)
-}
-
-// checkNotDeprecated checks that actions of a stored or requested kind may be
-// written and invoked (openwhisk-rest-api.md 8.2).
-func (a *API) checkNotDeprecated(kind string) error {
-	if kind == entity.KindBlackbox || kind == entity.KindSequence {
-		return nil
-	}
-	r, err := a.manifest.Resolve(kind)
-	if err != nil {
-		return nil //nolint:nilerr // a kind that left the manifest is for the invoker to refuse
-	}
-	return r.CheckNotDeprecated()
 }
 
 // requestFields reads the body as a JSON object of undecoded fields.

@@ -29,6 +29,9 @@ func (a *API) listPackageActions(x *Exchange) error {
 // getAction answers an action with the parameters that it would run with
 // (openwhisk-rest-api.md 8.5).
 func (a *API) getAction(x *Exchange) error {
+	if err := a.checkActionShown(x.Context(), x.Identity, x.at); err != nil {
+		return err
+	}
 	withCode, err := queryBool(x.query(), "code", true)
 	if err != nil {
 		return err

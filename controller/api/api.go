@@ -10,6 +10,7 @@ package api
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -49,6 +50,9 @@ type Config struct {
 	// AllowedKinds are the kinds of actions that every namespace may have; none
 	// means all.
 	AllowedKinds []string
+	// SharedExecuteOnly keeps others from seeing public packages, which they may
+	// still invoke and bind (openwhisk-rest-api.md section 3).
+	SharedExecuteOnly bool
 	// BuildDate and BuildNumber are shown to clients.
 	BuildDate, BuildNumber string
 	// Rates are shown to clients; the throttle applies them.
@@ -80,6 +84,7 @@ type Deps struct {
 	Catalog     *catalog.Catalog
 	Entities    store.EntityStore
 	Activations store.ActivationStore
+	Deliveries  store.DeliveryStore
 	Composer    *compose.Composer
 	Manifest    *runtimes.Manifest
 	Metrics     Metrics
@@ -96,11 +101,15 @@ type API struct {
 	catalog     *catalog.Catalog
 	entities    store.EntityStore
 	activations store.ActivationStore
+	deliveries  store.DeliveryStore
 	composer    *compose.Composer
 	manifest    *runtimes.Manifest
 	metrics     Metrics
 	log         *zap.Logger
 	now         func() time.Time
+
+	// disabled: new invocations are refused until the process ends.
+	disabled atomic.Bool
 
 	// The informational documents never change.
 	rootDocument, versionDocument []byte
@@ -110,7 +119,7 @@ type API struct {
 func New(cfg Config, d Deps) (*API, error) {
 	a := &API{
 		cfg: cfg, auth: d.Auth, rights: d.Rights, throttle: d.Throttle, catalog: d.Catalog, entities: d.Entities,
-		activations: d.Activations, composer: d.Composer, manifest: d.Manifest, metrics: d.Metrics, log: d.Log, now: d.Now,
+		activations: d.Activations, deliveries: d.Deliveries, composer: d.Composer, manifest: d.Manifest, metrics: d.Metrics, log: d.Log, now: d.Now,
 	}
 	return a, a.makeDocuments()
 }
@@ -145,7 +154,19 @@ func (a *API) Register(r *gin.Engine) {
 	r.DELETE(ns+"/packages/:first", a.entity(entitle.Packages, entitle.Delete, a.deletePackage))
 
 	both(r, "GET", ns+"/triggers", a.collection(entitle.Triggers, a.listTriggers))
+	r.GET(ns+"/triggers/:first", a.entity(entitle.Triggers, entitle.Read, a.getTrigger))
+	r.PUT(ns+"/triggers/:first", a.entity(entitle.Triggers, entitle.Put, a.putTrigger))
+	r.DELETE(ns+"/triggers/:first", a.entity(entitle.Triggers, entitle.Delete, a.deleteTrigger))
+	r.POST(ns+"/triggers/:first", a.fire(a.postTrigger))
+	both(r, "GET", ns+"/triggers/:first/deliveries", a.entity(entitle.Triggers, entitle.Read, a.listDeliveries))
+	r.GET(ns+"/triggers/:first/deliveries/:delivery", a.entity(entitle.Triggers, entitle.Read, a.getDelivery))
+	r.POST(ns+"/triggers/:first/deliveries/:delivery", a.fire(a.postDelivery))
+
 	both(r, "GET", ns+"/rules", a.collection(entitle.Rules, a.listRules))
+	r.GET(ns+"/rules/:first", a.entity(entitle.Rules, entitle.Read, a.getRule))
+	r.PUT(ns+"/rules/:first", a.entity(entitle.Rules, entitle.Put, a.putRule))
+	r.DELETE(ns+"/rules/:first", a.entity(entitle.Rules, entitle.Delete, a.deleteRule))
+	r.POST(ns+"/rules/:first", a.entity(entitle.Rules, entitle.Activate, a.postRule))
 
 	both(r, "GET", ns+"/activations", a.collection(entitle.Activations, a.listActivations))
 	both(r, "GET", ns+"/activations/:first", a.collection(entitle.Activations, a.getActivation))
@@ -215,6 +236,14 @@ func (a *API) invocation(h handler) gin.HandlerFunc {
 		return a.rights.Check(x.Context(), x.Identity, entitle.Activate, x.at.resource(entitle.Actions))
 	}, h}
 	return func(c *gin.Context) { a.run(ExchangeOf(c), steps) }
+}
+
+// fire serves who may fire a trigger, and counts who tries
+// (openwhisk-rest-api.md section 19).
+func (a *API) fire(h handler) gin.HandlerFunc {
+	return a.checked(a.authenticate, (*Exchange).parseNamespace, (*Exchange).parseName, a.throttleFire, func(x *Exchange) error {
+		return a.rights.Check(x.Context(), x.Identity, entitle.Activate, x.at.resource(entitle.Triggers))
+	}, h)
 }
 
 // Serve is the handler of another package's route: h answers, or its error does.

@@ -29,9 +29,10 @@ func (e *Error) Error() string { return e.Text }
 // Errors whose text does not vary, by the section of openwhisk-rest-api.md that
 // they come from.
 var (
+	// 1.2
+	errNotOperator = &Error{http.StatusUnauthorized, "username or password are wrong."}
 	// 1.4
 	errNoBody = &Error{http.StatusBadRequest, "Request entity expected but not supplied"}
-	errAccept = &Error{http.StatusNotAcceptable, "Resource representation is only available with these types:\napplication/json"}
 	// 1.6
 	errBadRequest     = &Error{http.StatusBadRequest, "The request contains bad syntax or cannot be fulfilled."}
 	errNoCredentials  = &Error{http.StatusUnauthorized, "The resource requires authentication, which was not supplied with the request"}
@@ -59,17 +60,46 @@ var (
 	errSequenceTooLong = &Error{http.StatusBadRequest, "Too many actions in the sequence."}
 	errSequenceCycle   = &Error{http.StatusBadRequest, "Sequence may not refer to itself."}
 	errSequenceMissing = &Error{http.StatusBadRequest, "Sequence component does not exist."}
-	// 11, which has no text for a server that does not run them
-	errSequenceRun = &Error{http.StatusServiceUnavailable, "This server stores sequences and does not run them yet."}
 	// 13.2
 	errPackageReserved  = &Error{http.StatusBadRequest, "Package name 'default' is reserved."}
 	errBindingMissing   = &Error{http.StatusBadRequest, "Binding references a package that does not exist."}
 	errBindingOfBinding = &Error{http.StatusBadRequest, "Cannot bind to another package binding."}
 	errBindingNoPackage = &Error{http.StatusConflict, "Cannot bind to a resource that is not a package."}
 	errPackageToBinding = &Error{http.StatusConflict, "Resource is a package and cannot be converted into a binding."}
+	// 14.2
+	errFeedName = &Error{http.StatusBadRequest, "Feed name is not valid"}
+	// 15
+	errRuleIncomplete     = &Error{http.StatusBadRequest, "rule requires a valid trigger and a valid action"}
+	errRuleWithoutTrigger = &Error{http.StatusNotFound, "Only rules with existing triggers can be activated"}
+	// Webhooks, which OpenWhisk does not have (docs/webhooks.md)
+	ErrDeliveryUnverified = &Error{http.StatusUnauthorized, "The delivery could not be verified."}
+	errDeliveryNoEvent    = &Error{http.StatusConflict, "The delivery was refused and has no event that could be sent again."}
 	// 17.1
 	errDocsWithCount = &Error{http.StatusBadRequest, "The parameter 'docs' is not permitted with 'count'."}
+	// 18, for package web
+	ErrWebNotReady        = &Error{http.StatusAccepted, "Response not yet ready."}
+	ErrWebFailed          = &Error{http.StatusBadRequest, "There was an error processing your request."}
+	ErrWebContentMismatch = &Error{http.StatusBadRequest, "Response type in header did not match generated content type."}
+	ErrWebContentType     = &Error{http.StatusBadRequest, "Response did not specify a known content-type."}
+	ErrWebNotAdmitted     = &Error{http.StatusUnauthorized, "Authentication is possible but has failed or not yet been provided."}
+	ErrWebNoProperty      = &Error{http.StatusNotFound, "Response does not include requested property."}
 )
+
+// WebInvalid: the result of a web action is nothing that the extension makes
+// something of (18.5).
+func WebInvalid(media string) *Error {
+	return &Error{http.StatusBadRequest, "Response is not valid '" + media + "'."}
+}
+
+// NotAcceptable: the client wants none of the types that there are (1.4).
+func NotAcceptable(types string) *Error {
+	return &Error{http.StatusNotAcceptable, "Resource representation is only available with these types:\n" + types}
+}
+
+// RequestTooLarge: the payload exceeds the namespace's limit (9.1, 18.1).
+func RequestTooLarge(size int64, allowed entity.ByteSize) *Error {
+	return &Error{http.StatusRequestEntityTooLarge, fmt.Sprintf("Request larger than allowed: %d > %d bytes.", size, allowed)}
+}
 
 // malformed: the body is no JSON or violates the schema (1.4).
 func malformed(detail string) *Error {
@@ -84,6 +114,12 @@ func badQuery(parameter, detail string) *Error {
 // badContentType: the body is not JSON (1.4).
 func badContentType(actual string) *Error {
 	return &Error{http.StatusUnsupportedMediaType, "The request's Content-Type [" + actual + "] is not supported. Expected:\napplication/json"}
+}
+
+// DeliveryType: a webhook cannot make an event of the body, or of its encoding
+// (docs/webhooks.md).
+func DeliveryType(header, actual string) *Error {
+	return &Error{http.StatusUnsupportedMediaType, "The delivery's " + header + " [" + actual + "] is not supported."}
 }
 
 // badMethod: the resource exists, but not with this verb (1.6).
@@ -106,6 +142,23 @@ func packageMissing(pkg string) *Error {
 	return &Error{http.StatusNotFound, "The requested resource '" + pkg + "' does not exist."}
 }
 
+// packageNotShown and those after it: shared packages may be executed only (3).
+func packageNotShown(pkg *entity.Package) *Error {
+	return &Error{http.StatusForbidden, "GET not permitted for '" + string(pkg.ID()) + "' since it's a shared package"}
+}
+
+func bindingNotShown(binding *entity.Package) *Error {
+	return &Error{http.StatusForbidden, "GET not permitted since " + string(binding.ID()) + " is a binding of a shared package"}
+}
+
+func actionNotShown(pkg entity.Path) *Error {
+	return &Error{http.StatusForbidden, "GET not permitted for '" + string(pkg) + "' since it's an action in a shared package"}
+}
+
+func boundActionNotShown(action entity.FQN) *Error {
+	return &Error{http.StatusForbidden, "GET not permitted for '" + action.String() + "'. Resource does not exist or is an action in a shared package binding."}
+}
+
 // circular: a binding refers to itself (3).
 func circular(binding string) *Error {
 	return &Error{http.StatusUnprocessableEntity, "Package binding '" + binding + "' contains a circular reference."}
@@ -119,6 +172,11 @@ func fieldTooLarge(field string, is int64, allowed entity.ByteSize) *Error {
 // instancesTooMany: more containers than the namespace may use at once (5.3).
 func instancesTooMany(allowed int) *Error {
 	return &Error{http.StatusBadRequest, fmt.Sprintf("Max action instance concurrency must not exceed your namespace concurrency of %d.", allowed)}
+}
+
+// doesNotExist: what a rule refers to is missing (15.2).
+func doesNotExist(what string, f entity.FQN) *Error {
+	return &Error{http.StatusBadRequest, what + " /" + f.String() + " does not exist"}
 }
 
 // packageNotEmpty: it has actions, and force was not asked for (13.4).
@@ -156,6 +214,12 @@ var sentinels = []struct {
 	{bus.ErrTooLarge, errTooLarge},
 	{context.DeadlineExceeded, errUnavailable},
 	{context.Canceled, errUnavailable}, // the client has gone; nobody reads it
+}
+
+// Explain returns the status and the text that a client gets for an error.
+func Explain(err error) (status int, text string) {
+	answer, _ := AsError(err)
+	return answer.Status, answer.Text
 }
 
 // AsError translates an error of a handler into the answer. It reports false for

@@ -7,7 +7,6 @@ import (
 	"mime"
 	"net/http"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -26,9 +25,11 @@ type Exchange struct {
 	// Identity is who the request acts for, nil before authentication.
 	Identity *entity.Identity
 
-	gin  *gin.Context
-	keys map[any]any // finds the exchange; made once, with it
-	at   address
+	gin *gin.Context
+	// pretty: errors are written with line breaks.
+	pretty bool
+	keys   map[any]any // finds the exchange; made once, with it
+	at     address
 }
 
 // exchangeKey is where a gin.Context holds its exchange.
@@ -102,45 +103,6 @@ func (x *Exchange) writeJSON(status int, body []byte) {
 	}
 	x.gin.Writer.WriteHeader(status)
 	_, _ = x.gin.Writer.Write(body) // the client may have gone; nobody is left to tell
-}
-
-// negotiate returns the 406 if the client does not accept JSON.
-func (x *Exchange) negotiate() error {
-	accept := x.Request().Header["Accept"]
-	if len(accept) == 0 || acceptsJSON(strings.Join(accept, ",")) {
-		return nil
-	}
-	return errAccept
-}
-
-// acceptsJSON reports whether an Accept header has a range that JSON is in.
-func acceptsJSON(accept string) bool {
-	if strings.TrimSpace(accept) == "" {
-		return true
-	}
-	for r := range strings.SplitSeq(accept, ",") {
-		media, parameters, _ := strings.Cut(r, ";")
-		switch strings.ToLower(strings.TrimSpace(media)) {
-		case "*/*", "application/*", "application/json":
-			if quality(parameters) > 0 {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// quality returns the weight of a media range; an unreadable one counts as 1.
-func quality(parameters string) float64 {
-	for p := range strings.SplitSeq(parameters, ";") {
-		name, value, _ := strings.Cut(strings.TrimSpace(p), "=")
-		if strings.EqualFold(name, "q") {
-			if q, err := strconv.ParseFloat(value, 64); err == nil {
-				return q
-			}
-		}
-	}
-	return 1
 }
 
 // maxReservedBody is how much memory a client gets before it has sent anything.

@@ -15,7 +15,6 @@ import (
 
 	"github.com/gowhisk/gowhisk/controller/identity"
 	"github.com/gowhisk/gowhisk/pkg/bus"
-	"github.com/gowhisk/gowhisk/pkg/entity"
 )
 
 // Headers that every API answer carries (openwhisk-rest-api.md 1.5).
@@ -28,8 +27,9 @@ var (
 
 const (
 	apiPrefix        = "/api/v1"
-	webPrefix        = "/api/v1/web"
 	namespacesPrefix = "/api/v1/namespaces"
+	// WebPrefix is what the paths of web actions begin with.
+	WebPrefix = "/api/v1/web/"
 )
 
 // under reports whether path is root or below it.
@@ -42,22 +42,25 @@ func under(path, root string) bool {
 // panics, and logs and counts what became of it.
 func (a *API) FrontDoor(c *gin.Context) {
 	x := exchanges.Get().(*Exchange)
-	x.gin, x.Identity, x.at = c, nil, address{}
+	x.gin, x.Identity, x.at, x.pretty = c, nil, address{}, false
 	c.Keys = x.keys
 	x.Transid = a.transid(c.Request, a.now())
 	h := c.Writer.Header()
 	h["X-Request-Id"] = []string{x.Transid.ID}
 	path := c.Request.URL.Path
-	web := under(path, webPrefix)
+	web := strings.HasPrefix(path, WebPrefix)
 	if !web && under(path, apiPrefix) {
-		h["Access-Control-Allow-Origin"] = corsOrigin
-		h["Access-Control-Allow-Headers"] = corsHeaders
-		h["Access-Control-Allow-Methods"] = corsMethods
+		x.allowOrigins()
 	}
 	defer a.leave(x)
 	if c.Request.Method == http.MethodOptions && !web {
 		c.Abort()
 		a.options(x, under(path, apiPrefix))
+		return
+	}
+	if a.disabled.Load() && invokes(c.Request.Method, path) {
+		c.Abort()
+		a.Fail(x, errUnavailable)
 		return
 	}
 	c.Next()
@@ -183,9 +186,7 @@ func (a *API) Fail(x *Exchange, err error) {
 	case http.StatusRequestEntityTooLarge:
 		x.drain(maxDrain)
 	}
-	body := append(entity.AppendString([]byte(`{"error":`), answer.Text), `,"code":`...)
-	body = append(entity.AppendString(body, x.Transid.ID), '}')
-	x.writeJSON(answer.Status, body)
+	x.writeJSON(answer.Status, x.errorBody(answer.Text))
 }
 
 // authenticate sets the exchange's identity, or says why it has none.

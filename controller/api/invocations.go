@@ -2,7 +2,6 @@ package api
 
 import (
 	"bytes"
-	"fmt"
 	"net/http"
 	"time"
 
@@ -15,28 +14,16 @@ func (a *API) throttleInvocation(x *Exchange) error { return a.throttle.Invocati
 
 // postAction invokes an action (openwhisk-rest-api.md section 9).
 func (a *API) postAction(x *Exchange) error {
-	payloadLimit := a.cfg.MaxPayloadSize
-	if own := x.Identity.Limits.MaxPayloadSize; own != nil {
-		payloadLimit = min(*own, payloadLimit)
-	}
-	tooLarge := func(size int64) error {
-		return &Error{http.StatusRequestEntityTooLarge, fmt.Sprintf("Request larger than allowed: %d > %d bytes.", size, payloadLimit)}
-	}
-	if size := x.Request().ContentLength; size > int64(payloadLimit) {
-		return tooLarge(size)
+	if limit, size := a.PayloadLimit(x.Identity), x.Request().ContentLength; size > int64(limit) {
+		return RequestTooLarge(size, limit)
 	}
 	wait, onlyResult, err := a.invocationQuery(x)
 	if err != nil {
 		return err
 	}
-	payload, err := x.body(int64(payloadLimit), tooLarge)
+	payload, err := a.payload(x)
 	if err != nil {
 		return err
-	}
-	if payload = bytes.TrimSpace(payload); len(payload) > 0 {
-		if err := invoke.ValidObject(payload); err != nil {
-			return malformed(err.Error())
-		}
 	}
 	return a.invokeAction(x, payload, wait, onlyResult)
 }
@@ -67,12 +54,6 @@ func (a *API) invokeAction(x *Exchange, payload []byte, wait time.Duration, only
 	}
 	callable, err := a.catalog.Resolve(x.Context(), x.at.fqn())
 	if err != nil {
-		return err
-	}
-	if callable.Action.Exec.IsSequence() {
-		return errSequenceRun
-	}
-	if err := a.checkNotDeprecated(callable.Action.Exec.Kind); err != nil {
 		return err
 	}
 	result, err := a.composer.Invoke(x.Context(), &invoke.Request{

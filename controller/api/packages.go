@@ -31,6 +31,9 @@ func (a *API) getPackage(x *Exchange) error {
 	if err != nil {
 		return err
 	}
+	if err := a.checkPackageShown(x.Identity, pkg); err != nil {
+		return err
+	}
 	provider, err := a.catalog.Provider(ctx, entity.Path(x.at.id()))
 	if err != nil {
 		return err
@@ -159,7 +162,9 @@ func parseBinding(fields map[string]json.RawMessage, owner entity.Path) (*entity
 	return bound, nil
 }
 
-// checkBindable checks that the caller may read what is to be bound.
+// checkBindable checks that the caller may read what is to be bound. That it is a
+// package is checked when the rest of the request is known to make sense
+// (openwhisk-rest-api.md 6.3).
 func (a *API) checkBindable(x *Exchange, ref *entity.PackageRef) error {
 	if ref == nil {
 		return nil
@@ -171,14 +176,24 @@ func (a *API) checkBindable(x *Exchange, ref *entity.PackageRef) error {
 		return errBindingMissing
 	case errors.Is(err, catalog.ErrWrongType):
 		return errBindingNoPackage
+	}
+	return err
+}
+
+// checkBound checks that a binding refers to a package and not to a binding.
+func (a *API) checkBound(ctx context.Context, ref *entity.PackageRef) error {
+	if ref == nil {
+		return nil
+	}
+	pkg, err := catalog.As[*entity.Package](a.catalog.Entity(ctx, ref.ID()))
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return errBindingMissing // it was deleted a moment ago
+	case errors.Is(err, catalog.ErrWrongType):
+		return errBindingNoPackage
 	case err != nil:
 		return err
-	}
-	pkg, err := catalog.As[*entity.Package](a.catalog.Entity(x.Context(), ref.ID()))
-	if err != nil {
-		return err
-	}
-	if pkg.Binding != nil {
+	case pkg.Binding != nil:
 		return errBindingOfBinding
 	}
 	return nil
@@ -201,6 +216,9 @@ func (a *API) storePackage(x *Exchange, req *packageRequest, overwrite bool) err
 	default:
 		pkg = old
 		pkg.Version = old.Version.Next()
+	}
+	if err := a.checkBound(ctx, req.binding); err != nil {
+		return err
 	}
 	req.apply(pkg)
 	pkg.Updated = a.now().UnixMilli()
@@ -250,9 +268,6 @@ func (a *API) deletePackage(x *Exchange) error {
 	}
 	ctx := x.Context()
 	pkg, err := catalog.As[*entity.Package](a.catalog.Fresh(ctx, x.at.id()))
-	if errors.Is(err, store.ErrNotFound) {
-		return packageMissing(string(x.at.id()))
-	}
 	if err != nil {
 		return err
 	}

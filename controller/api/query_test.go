@@ -44,25 +44,6 @@ func TestQueryBool(t *testing.T) {
 	require.EqualError(t, err, "The query parameter 'x' was malformed:\n'2' is not a valid Boolean value")
 }
 
-func TestAcceptsJSON(t *testing.T) {
-	for accept, want := range map[string]bool{
-		"": true, " ": true, "*/*": true, "Application/JSON": true, "application/json;charset=utf-8": true, "text/html, */*;q=0.1": true,
-		"application/*; q=0.5": true, "text/html": false, "application/json;q=0": false, "application/json; Q=0.0, text/*": false, "application/xml": false,
-		"application/json;q=odd": true,
-	} {
-		require.Equal(t, want, acceptsJSON(accept), accept)
-	}
-}
-
-func FuzzAcceptsJSON(f *testing.F) {
-	f.Add("text/html;q=0.5, application/json;q=0")
-	f.Fuzz(func(t *testing.T, accept string) {
-		if !acceptsJSON(accept) {
-			require.True(t, acceptsJSON(accept+",application/json"), "another range can only help")
-		}
-	})
-}
-
 func TestTransidsAreLettersAndDigits(t *testing.T) {
 	seen := map[string]bool{}
 	for range 1000 {

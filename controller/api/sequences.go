@@ -40,46 +40,10 @@ func sequenceParameters(exec *entity.Exec) entity.Parameters {
 }
 
 // checkComponents checks that the caller may read the components of a sequence,
-// which must be resolved. All that are refused are named; a package of the
-// caller's own that cannot be read comes first (openwhisk-rest-api.md 3).
+// which must be resolved (openwhisk-rest-api.md 3). A sequence with more different
+// ones than are allowed is not stored in any case, so the rest need no check.
 func (a *API) checkComponents(ctx context.Context, id *entity.Identity, exec *entity.Exec) error {
-	var refused []string
-	checked := make(map[entitle.Resource]bool)
-	for _, c := range exec.Components {
-		r := readResource(c)
-		if checked[r] {
-			continue
-		}
-		if len(checked) == a.cfg.MaxSequenceLength {
-			break // a sequence with more than these is not stored in any case
-		}
-		checked[r] = true
-		err := a.rights.Check(ctx, id, entitle.Read, r)
-		var denied *entitle.DeniedError
-		switch {
-		case errors.As(err, &denied):
-			refused = append(refused, denied.Resources...)
-		case err != nil:
-			return err
-		}
-	}
-	if len(refused) > 0 {
-		return entitle.Denied(refused...)
-	}
-	return nil
-}
-
-// readResource is what the right to read an action depends on: its package, so that
-// components of the same one are checked once.
-func readResource(action entity.FQN) entitle.Resource {
-	r := entitle.Resource{
-		Collection: entitle.Actions, Namespace: entity.Path(action.Path.Namespace()),
-		Package: entity.Name(action.Path.Package()), Name: action.Name,
-	}
-	if r.Package != "" {
-		r.Name = ""
-	}
-	return r
+	return a.rights.CheckActions(ctx, id, entitle.Read, exec.Components, a.cfg.MaxSequenceLength)
 }
 
 // checkSequence checks the components of the sequence that a request wants stored,

@@ -31,6 +31,8 @@ type Callable struct {
 	GrantsKey bool
 	// IsConductor: the action conducts a composition (openwhisk-rest-api.md 12).
 	IsConductor bool
+	// Web is how the action is exported to the web, nil if it is not.
+	Web *Web
 
 	pkg, binding *entity.Package
 }
@@ -104,9 +106,17 @@ func newCallable(action *entity.Action, pkg, binding *entity.Package) *Callable 
 		made.GrantsKey = action.Annotations.Truthy("provide-api-key")
 	}
 	made.IsConductor = !action.Exec.IsSequence() && action.Annotations.Truthy("conductor")
-	final, _ := action.Annotations.Get("final")
-	made.describe(string(final) == "true")
+	made.Web = newWeb(action.Annotations)
+	made.describe(isTrue(action.Annotations, "final"))
 	return made
+}
+
+// AsPrimitive returns the action as one that conducts nothing: a conductor in its
+// own composition.
+func (c *Callable) AsPrimitive() *Callable {
+	primitive := *c
+	primitive.IsConductor = false
+	return &primitive
 }
 
 // describe computes what depends on the merged parameters alone.

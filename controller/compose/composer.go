@@ -2,51 +2,265 @@
 // (openwhisk-rest-api.md section 11), compositions led by a conductor (12), and
 // trigger fires with their rules (14.3). Everything else it passes on to package
 // invoke.
+//
+// Each of them is accepted by an entry in the controller's journal and seen
+// through by a goroutine of its own, whatever becomes of the client. The
+// activations of its steps have ids that are derived from its own, and their
+// records say how far it came: after a crash the next life repeats the entry from
+// its beginning and finds what was done (durability.md section 3).
 package compose
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
 
+	"go.uber.org/zap"
+
+	"github.com/gowhisk/gowhisk/controller/catalog"
+	"github.com/gowhisk/gowhisk/controller/entitle"
 	"github.com/gowhisk/gowhisk/controller/invoke"
 	"github.com/gowhisk/gowhisk/pkg/bus"
 	"github.com/gowhisk/gowhisk/pkg/entity"
 )
 
+// Config holds the knobs of a Composer.
+type Config struct {
+	// Controller is this controller, whose journal is used.
+	Controller entity.ControllerID
+	// MaxActions is how many actions a sequence comes down to, and how many
+	// components a composition runs.
+	MaxActions int
+	// MaxRunning bounds the entries under way at once; more are refused.
+	MaxRunning int
+	// Patience is how much longer than its time limit a component may take until
+	// its result is there.
+	Patience time.Duration
+	// MaxAge: an entry that is found again after this long ends with an error
+	// instead of being gone on with.
+	MaxAge time.Duration
+}
+
+// Records is the store of activation records.
+type Records interface {
+	Record(ctx context.Context, a *entity.Activation) (stored bool, err error)
+	Activation(ctx context.Context, namespace entity.Path, id entity.ActivationID) (*entity.Activation, error)
+}
+
+// Identities finds out again who an entry acts for.
+type Identities interface {
+	// IdentityByUUID returns the identity, or store.ErrNotFound.
+	IdentityByUUID(ctx context.Context, uuid string) (*entity.Identity, error)
+}
+
+// Kinds is what a composer asks of the runtimes manifest.
+type Kinds interface {
+	// CheckNotDeprecated returns the reason why actions of the kind may not be
+	// invoked.
+	CheckNotDeprecated(kind string) error
+}
+
+// Metrics counts what happens to entries. Safe for concurrent use.
+type Metrics interface {
+	// Began counts an entry that was accepted.
+	Began(Kind)
+	// Resumed counts one that an earlier life of the controller left.
+	Resumed(Kind)
+}
+
+// Deps are what a Composer works with.
+type Deps struct {
+	Invoker    *invoke.Invoker
+	Journal    bus.Journal
+	Records    Records
+	Identities Identities
+	Catalog    *catalog.Catalog
+	Rights     *entitle.Rights
+	Throttle   *entitle.Throttle
+	Kinds      Kinds
+	// Explain turns an error of an invocation into the status and text that a
+	// client would get.
+	Explain func(error) (status int, text string)
+	Metrics Metrics
+	Log     *zap.Logger
+	Now     func() time.Time
+}
+
 // Composer invokes actions of every kind and fires triggers. Safe for concurrent
 // use.
 type Composer struct {
-	invoker *invoke.Invoker
+	cfg  Config
+	deps Deps
+
+	// ctx ends when the composer is closed; what is under way is left to the next
+	// life then.
+	ctx     context.Context
+	stop    context.CancelFunc
+	slots   chan struct{}
+	running sync.WaitGroup
+	mu      sync.Mutex // guards closed, and running against a wait that has begun
+	closed  bool
 }
 
-// New returns a composer.
-func New(invoker *invoke.Invoker) *Composer { return &Composer{invoker} }
+// New returns a composer. Close ends it.
+func New(cfg Config, deps Deps) *Composer {
+	c := &Composer{cfg: cfg, deps: deps, slots: make(chan struct{}, cfg.MaxRunning)}
+	c.ctx, c.stop = context.WithCancel(context.Background())
+	return c
+}
+
+// Close stops everything under way between two of its steps and returns when
+// nothing runs any more. What did not end is found by the next life's Recover.
+func (c *Composer) Close() {
+	c.mu.Lock()
+	c.closed = true
+	c.mu.Unlock()
+	c.stop()
+	c.running.Wait()
+}
+
+// Running returns how many entries are under way.
+func (c *Composer) Running() int { return len(c.slots) }
 
 // Invoke runs an action, sequence or composition as invoke.Invoker.Invoke does a
-// single action.
+// single action. It can also fail with an *entitle.DeniedError for the components
+// of a sequence, and with the reason why the kind may not be invoked.
 func (c *Composer) Invoke(ctx context.Context, r *invoke.Request) (invoke.Result, error) {
-	return c.invoker.Invoke(ctx, r)
+	exec := &r.Callable.Action.Exec
+	if err := c.deps.Kinds.CheckNotDeprecated(exec.Kind); err != nil {
+		return invoke.Result{}, err
+	}
+	if !exec.IsSequence() && !r.Callable.IsConductor {
+		return c.deps.Invoker.Invoke(ctx, r)
+	}
+	if err := invoke.CheckFinal(r.Callable, r.Payload); err != nil {
+		return invoke.Result{}, err
+	}
+	t := c.newTask(Composition, r.Identity, r.Transid, r.ID)
+	t.setAction(r.Callable)
+	t.Payload = r.Payload
+	if exec.IsSequence() {
+		t.Kind = Sequence
+		components := resolved(exec.Components, r.Identity.Namespace)
+		if err := c.deps.Rights.CheckActions(ctx, r.Identity, entitle.Activate, components, c.cfg.MaxActions); err != nil {
+			return invoke.Result{}, err
+		}
+		t.Components = components
+	}
+	done, err := c.accept(ctx, t, r.Identity, r.Callable)
+	if err != nil {
+		return invoke.Result{}, err
+	}
+	return invoke.Result{ActivationID: t.ID, Record: await(ctx, done, r.Wait)}, nil
 }
 
-// Fire is one event of a trigger.
-type Fire struct {
-	Identity *entity.Identity
-	Transid  bus.Transid
-	Trigger  *entity.Trigger
-	// ID of the trigger's activation; "" draws one. With an id that was accepted
-	// before, nothing is fired and the error is bus.ErrDuplicate.
-	ID entity.ActivationID
-	// Headers is a JSON object that rules' actions get as __ow_headers, nil for none.
-	Headers json.RawMessage
-	// Payload is a valid JSON object, or nothing.
-	Payload json.RawMessage
+func resolved(components []entity.FQN, namespace string) []entity.FQN {
+	out := make([]entity.FQN, len(components))
+	for i, c := range components {
+		out[i] = c.Resolve(namespace)
+	}
+	return out
 }
 
-// Fire accepts an event and returns the id of the trigger's activation, or "" if
-// no rule of the trigger is active, and nothing is to be done then
-// (openwhisk-rest-api.md 14.3). A nil error with an id means that the event was
-// accepted: it will have a record, and its rules' actions are invoked whatever
-// becomes of this process.
-func (c *Composer) Fire(ctx context.Context, f *Fire) (entity.ActivationID, error) {
-	panic("under construction")
+// await returns the record of an entry, or nil if it does not end within limit or
+// before ctx does.
+func await(ctx context.Context, done <-chan *entity.Activation, limit time.Duration) *entity.Activation {
+	if limit <= 0 {
+		return nil
+	}
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case record := <-done:
+		return record
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return nil
+}
+
+// accept makes a task durable and starts it. done gets its record once that is
+// stored.
+func (c *Composer) accept(ctx context.Context, t *task, id *entity.Identity, callable *catalog.Callable) (done <-chan *entity.Activation, err error) {
+	if err := c.enter(); err != nil {
+		return nil, err
+	}
+	entry, err := t.entry()
+	if err == nil {
+		// A client that goes away must not leave it open whether this was accepted.
+		err = c.deps.Journal.Begin(context.WithoutCancel(ctx), c.cfg.Controller, entry)
+	}
+	if err != nil {
+		c.leave()
+		if errors.Is(err, bus.ErrTooLarge) || errors.Is(err, bus.ErrDuplicate) {
+			return nil, err
+		}
+		return nil, fmt.Errorf("%w: %w", invoke.ErrUnavailable, err)
+	}
+	c.deps.Metrics.Began(t.Kind)
+	return c.start(&run{composer: c, task: t, identity: id, callable: callable}), nil
+}
+
+// enter takes a place among the entries under way, which leave gives back.
+func (c *Composer) enter() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return fmt.Errorf("%w: the controller is stopping", invoke.ErrUnavailable)
+	}
+	select {
+	case c.slots <- struct{}{}:
+	default:
+		return fmt.Errorf("%w: %d sequences, compositions and trigger fires are under way", invoke.ErrUnavailable, c.cfg.MaxRunning)
+	}
+	c.running.Add(1)
+	return nil
+}
+
+func (c *Composer) leave() {
+	<-c.slots
+	c.running.Done()
+}
+
+// start sees a run through that has a place.
+func (c *Composer) start(r *run) <-chan *entity.Activation {
+	done := make(chan *entity.Activation, 1)
+	go func() {
+		defer c.leave()
+		record, err := r.do(c.ctx)
+		if err == nil {
+			err = c.end(r.task, r.stored(record))
+		}
+		if err != nil {
+			return // the composer was closed; the entry stays
+		}
+		done <- record
+	}()
+	return done
+}
+
+// Pauses between attempts to end an entry while the store refuses it.
+const (
+	firstPause = 100 * time.Millisecond
+	lastPause  = 10 * time.Second
+)
+
+// end stores the record and forgets the entry, however long it takes. Its error is
+// that the composer was closed.
+func (c *Composer) end(t *task, record *entity.Activation) error {
+	entry := bus.Entry{Namespace: t.namespace(), ID: t.ID}
+	for pause := firstPause; ; pause = min(2*pause, lastPause) {
+		err := c.deps.Journal.End(context.WithoutCancel(c.ctx), c.cfg.Controller, entry, record)
+		if err == nil {
+			return nil
+		}
+		c.deps.Log.Error("a record could not be stored; trying again", t.fields(zap.Error(err))...)
+		select {
+		case <-time.After(pause):
+		case <-c.ctx.Done():
+			return c.ctx.Err()
+		}
+	}
 }

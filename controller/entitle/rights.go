@@ -57,6 +57,11 @@ func (r Resource) String() string {
 	return strings.Join(parts, "/")
 }
 
+// Of is the entity of a collection that f refers to.
+func Of(c Collection, f entity.FQN) Resource {
+	return Resource{Collection: c, Namespace: entity.Path(f.Path.Namespace()), Package: entity.Name(f.Path.Package()), Name: f.Name}
+}
+
 // DeniedError: the caller may not access these resources.
 type DeniedError struct{ Resources []string }
 
@@ -114,6 +119,45 @@ func (t *Rights) Check(ctx context.Context, id *entity.Identity, right Right, r 
 		return nil
 	}
 	return Denied(r.String())
+}
+
+// CheckAll checks the right on several resources. All that are refused are named
+// together; anything else that is wrong comes first.
+func (t *Rights) CheckAll(ctx context.Context, id *entity.Identity, right Right, resources []Resource) error {
+	var refused []string
+	for _, r := range resources {
+		err := t.Check(ctx, id, right, r)
+		var denied *DeniedError
+		switch {
+		case errors.As(err, &denied):
+			refused = append(refused, denied.Resources...)
+		case err != nil:
+			return err
+		}
+	}
+	if len(refused) > 0 {
+		return Denied(refused...)
+	}
+	return nil
+}
+
+// CheckActions is CheckAll for the components of a sequence, to be read or
+// activated. The right to these depends on their package, so those of the same one
+// are checked once. At most most checks are made.
+func (t *Rights) CheckActions(ctx context.Context, id *entity.Identity, right Right, actions []entity.FQN, most int) error {
+	checked := make(map[Resource]bool)
+	var resources []Resource
+	for _, a := range actions {
+		r := Of(Actions, a)
+		if r.Package != "" {
+			r.Name = ""
+		}
+		if !checked[r] && len(resources) < most {
+			checked[r] = true
+			resources = append(resources, r)
+		}
+	}
+	return t.CheckAll(ctx, id, right, resources)
 }
 
 // readPackage checks READ on the package or binding at path.

@@ -29,6 +29,9 @@ type Subjects interface {
 	// IdentityByUUID returns the identity whose key pair has the uuid, or
 	// store.ErrNotFound if there is none or its subject is blocked.
 	IdentityByUUID(ctx context.Context, uuid string) (*entity.Identity, error)
+	// Identities returns identities of a namespace whose subjects are not blocked, at
+	// most limit.
+	Identities(ctx context.Context, namespace string, limit int) ([]*entity.Identity, error)
 }
 
 // loadTimeout bounds a look-up: callers of one uuid share it, so it must not
@@ -41,21 +44,25 @@ const loadTimeout = 10 * time.Second
 // concurrent use.
 type Authenticator struct {
 	subjects Subjects
-	cache    *otter.Cache[string, *entity.Identity]
+	cache    *otter.Cache[string, *entity.Identity] // by uuid
+	owners   *otter.Cache[string, *entity.Identity] // by namespace
 }
 
 // New returns an authenticator that remembers identities for ttl, which is
 // therefore how long a revoked key or an old limit may live; capacity bounds how
 // many it remembers. Call Close when done.
 func New(subjects Subjects, ttl time.Duration, capacity int) (*Authenticator, error) {
-	cache, err := otter.New(&otter.Options[string, *entity.Identity]{
-		MaximumSize:      capacity,
-		ExpiryCalculator: otter.ExpiryWriting[string, *entity.Identity](ttl),
-	})
-	if err != nil {
-		return nil, fmt.Errorf("identity cache of %d entries: %w", capacity, err)
+	a := &Authenticator{subjects: subjects}
+	for _, cache := range []**otter.Cache[string, *entity.Identity]{&a.cache, &a.owners} {
+		var err error
+		if *cache, err = otter.New(&otter.Options[string, *entity.Identity]{
+			MaximumSize:      capacity,
+			ExpiryCalculator: otter.ExpiryWriting[string, *entity.Identity](ttl),
+		}); err != nil {
+			return nil, fmt.Errorf("identity cache of %d entries: %w", capacity, err)
+		}
 	}
-	return &Authenticator{subjects: subjects, cache: cache}, nil
+	return a, nil
 }
 
 // Authenticate returns the identity that the Authorization header proves,
@@ -100,7 +107,13 @@ func (a *Authenticator) load(ctx context.Context, uuid string) (*entity.Identity
 }
 
 // Forget drops what is remembered, because subjects or limits changed.
-func (a *Authenticator) Forget() { a.cache.InvalidateAll() }
+func (a *Authenticator) Forget() {
+	a.cache.InvalidateAll()
+	a.owners.InvalidateAll()
+}
 
 // Close ends the cache's goroutines.
-func (a *Authenticator) Close() { a.cache.StopAllGoroutines() }
+func (a *Authenticator) Close() {
+	a.cache.StopAllGoroutines()
+	a.owners.StopAllGoroutines()
+}

@@ -94,6 +94,19 @@ func (s *subjects) IdentityByUUID(_ context.Context, uuid string) (*entity.Ident
 	return nil, store.ErrNotFound
 }
 
+func (s *subjects) Identities(_ context.Context, namespace string, limit int) ([]*entity.Identity, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.reads++
+	var list []*entity.Identity
+	for _, id := range s.known {
+		if id.Namespace == namespace && len(list) < limit {
+			list = append(list, id)
+		}
+	}
+	return list, s.err
+}
+
 func authenticator(t *testing.T, s Subjects) *Authenticator {
 	a, err := New(s, time.Hour, 100)
 	require.NoError(t, err)
@@ -164,6 +177,11 @@ func (s *slowSubjects) IdentityByUUID(ctx context.Context, uuid string) (*entity
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
+}
+
+func (s *slowSubjects) Identities(ctx context.Context, namespace string, _ int) ([]*entity.Identity, error) {
+	id, err := s.IdentityByUUID(ctx, namespace)
+	return []*entity.Identity{id}, err
 }
 
 func TestAClientThatLeavesDoesNotSpoilTheLookupOfOthers(t *testing.T) {

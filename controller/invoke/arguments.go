@@ -79,6 +79,12 @@ func Merge(c *catalog.Callable, payload json.RawMessage) Arguments {
 	return Arguments{Content: overlay(c, payload, body, overridden), Init: c.InitArguments, Locked: unlocked(c.Locked, overridden)}
 }
 
+// Overlay is Merge for parameters that belong to no action: a JSON object.
+func Overlay(parameters entity.Parameters, payload json.RawMessage) json.RawMessage {
+	object := append(catalog.AppendFields([]byte{'{'}, parameters), '}')
+	return Merge(&catalog.Callable{Parameters: parameters, Arguments: object}, payload).Content
+}
+
 // inside returns an object's text without its braces.
 func inside(object []byte) []byte {
 	if len(object) < 2 {
@@ -127,9 +133,9 @@ func unlocked(locked map[string]string, overridden []string) map[string]string {
 	return left
 }
 
-// checkFinal returns ErrFinal if payload, an object or nothing, has a key of a
+// CheckFinal returns ErrFinal if payload, an object or nothing, has a key of a
 // final parameter.
-func checkFinal(c *catalog.Callable, payload json.RawMessage) error {
+func CheckFinal(c *catalog.Callable, payload json.RawMessage) error {
 	if len(c.Final) == 0 || len(payload) == 0 {
 		return nil
 	}

@@ -117,6 +117,20 @@ func (f *flights) complete(c *bus.Completion, conclude func(*flight)) *flight {
 	return fl
 }
 
+// ids returns the ids of all flights.
+func (f *flights) ids() []entity.ActivationID {
+	ids := make([]entity.ActivationID, 0, f.count.Load())
+	for i := range f.shards {
+		s := &f.shards[i]
+		s.mu.Lock()
+		for id := range s.m {
+			ids = append(ids, id)
+		}
+		s.mu.Unlock()
+	}
+	return ids
+}
+
 // overdue takes out all flights whose deadline has passed.
 func (f *flights) overdue(now time.Time) []*flight {
 	var late []*flight

@@ -71,6 +71,8 @@ const (
 type InFlight interface {
 	// Begin books one, or says why it may not be.
 	Begin(id *entity.Identity) error
+	// BeginComponent books one whatever the limit.
+	BeginComponent(id *entity.Identity)
 	// End gives one back.
 	End(uuid string)
 }
@@ -147,8 +149,15 @@ type Request struct {
 	Payload json.RawMessage
 	// Wait is how long to wait for the result; 0 does not wait.
 	Wait time.Duration
-	// Cause is the enclosing sequence or composition, "" for none.
+	// Cause is the enclosing sequence or composition, "" for none. Its components
+	// are exempt from the limit of concurrent invocations, and may be given what is
+	// final (openwhisk-rest-api.md 11, 19).
 	Cause entity.ActivationID
+	// ID of the activation; "" draws one.
+	ID entity.ActivationID
+	// Republished: an earlier call may have been accepted with the same ID. If it
+	// was, this one waits for what comes of that.
+	Republished bool
 }
 
 // Result of an invocation that was accepted.
@@ -163,14 +172,20 @@ type Result struct {
 // InFlight.Begin says, ErrNoInvokers, bus.ErrTooLarge, ErrUnavailable. When ctx
 // ends while Invoke waits it returns at once, without a record.
 func (v *Invoker) Invoke(ctx context.Context, r *Request) (Result, error) {
-	if err := checkFinal(r.Callable, r.Payload); err != nil {
-		return Result{}, err
+	if r.Cause == "" {
+		if err := CheckFinal(r.Callable, r.Payload); err != nil {
+			return Result{}, err
+		}
 	}
 	fl, err := v.begin(ctx, r)
 	if err != nil {
 		return Result{}, err
 	}
-	if err := v.publish(ctx, fl.invoker, v.message(r, fl.id)); err != nil {
+	err = v.publish(ctx, fl.invoker, v.message(r, fl.id))
+	if r.Republished && errors.Is(err, bus.ErrDuplicate) {
+		return v.resume(ctx, fl, r), nil
+	}
+	if err != nil {
 		if v.flights.take(fl.id) != nil {
 			v.free(fl, NotSent)
 		}
@@ -187,11 +202,27 @@ func (v *Invoker) Invoke(ctx context.Context, r *Request) (Result, error) {
 	return result, nil
 }
 
+// resume waits for an activation that was accepted before. Its completion, which
+// may have been sent long ago, is not relied on.
+func (v *Invoker) resume(ctx context.Context, fl *flight, r *Request) Result {
+	result := Result{ActivationID: fl.id}
+	if r.Wait > 0 {
+		namespace := entity.Path(r.Identity.Namespace)
+		if result.Record = v.look(ctx, fl.id, namespace); result.Record == nil {
+			result.Record = v.wait(ctx, fl, namespace, r.Wait)
+		}
+	}
+	if v.flights.take(fl.id) != nil {
+		v.free(fl, Completed)
+	}
+	return result
+}
+
 // begin books everything that an activation needs.
 func (v *Invoker) begin(ctx context.Context, r *Request) (*flight, error) {
 	action := r.Callable.Action
 	fl := &flight{
-		id:   entity.NewActivationID(),
+		id:   r.ID,
 		uuid: r.Identity.Key.UUID,
 		placement: Placement{
 			Namespace: r.Identity.Namespace, Action: action.FQN(), Version: action.Version,
@@ -203,7 +234,12 @@ func (v *Invoker) begin(ctx context.Context, r *Request) (*flight, error) {
 	if r.Wait > 0 {
 		fl.result = make(chan *entity.Activation, 1)
 	}
-	if err := v.deps.InFlight.Begin(r.Identity); err != nil {
+	if fl.id == "" {
+		fl.id = entity.NewActivationID()
+	}
+	if r.Cause != "" {
+		v.deps.InFlight.BeginComponent(r.Identity)
+	} else if err := v.deps.InFlight.Begin(r.Identity); err != nil {
 		return nil, err
 	}
 	invoker, err := v.deps.Balancer.Choose(ctx, fl.placement)
@@ -239,6 +275,7 @@ func (v *Invoker) message(r *Request, id entity.ActivationID) *bus.ActivationMes
 		InitArgs:     arguments.Init,
 		LockedArgs:   arguments.Locked,
 		Cause:        r.Cause,
+		Republished:  r.Republished,
 	}
 	if !r.Callable.GrantsKey {
 		m.User.Key.Key = ""
@@ -252,7 +289,7 @@ func (v *Invoker) publish(ctx context.Context, invoker entity.InvokerID, m *bus.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), v.cfg.PublishTimeout)
 	defer cancel()
 	err := v.deps.Publisher.Publish(ctx, invoker, m)
-	if err == nil || errors.Is(err, bus.ErrTooLarge) {
+	if err == nil || errors.Is(err, bus.ErrTooLarge) || errors.Is(err, bus.ErrDuplicate) {
 		return err
 	}
 	return fmt.Errorf("%w: %w", ErrUnavailable, err)
@@ -260,6 +297,9 @@ func (v *Invoker) publish(ctx context.Context, invoker entity.InvokerID, m *bus.
 
 // InFlight returns how many activations have not ended.
 func (v *Invoker) InFlight() int { return int(v.flights.count.Load()) }
+
+// Activations returns the ids of those activations, in no order.
+func (v *Invoker) Activations() []entity.ActivationID { return v.flights.ids() }
 
 // Completed takes the completions for this controller: a bus.CompletionHandler.
 // Completions of activations that ended before, or that another life of this

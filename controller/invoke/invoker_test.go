@@ -41,6 +41,12 @@ func (p *platform) Begin(id *entity.Identity) error {
 	return p.beginErr
 }
 
+func (p *platform) BeginComponent(id *entity.Identity) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.booked[id.Key.UUID]++
+}
+
 func (p *platform) End(uuid string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -3,8 +3,11 @@ package service
 import (
 	"errors"
 	"fmt"
+	"os"
+	"strings"
 	"time"
 
+	"github.com/gowhisk/gowhisk/controller/api"
 	"github.com/gowhisk/gowhisk/pkg/entity"
 )
 
@@ -15,6 +18,12 @@ type Config struct {
 	Address string `koanf:"address"`
 	// Controller names this controller in its cluster: its ordinal.
 	Controller string `koanf:"controller"`
+	// AdminCredentials is a file with the operator's user:password, for POST
+	// /disable; "" means that there is no operator.
+	AdminCredentials string `koanf:"admin-credentials"`
+	// SharedPackagesExecuteOnly: others may invoke and bind a public package, and not
+	// see what is in it.
+	SharedPackagesExecuteOnly bool `koanf:"shared-packages-execute-only"`
 
 	Throttle Throttle `koanf:"throttle"`
 	Actions  Actions  `koanf:"actions"`
@@ -52,6 +61,9 @@ type Actions struct {
 	MaxConcurrency int `koanf:"max-concurrency"`
 	// MaxSequenceLength is how many actions a sequence may have.
 	MaxSequenceLength int `koanf:"max-sequence-length"`
+	// MaxCompositions is how many sequences, compositions and trigger fires may be
+	// under way at once in this controller.
+	MaxCompositions int `koanf:"max-compositions"`
 	// AllowedKinds are the kinds that every namespace may use; none means all.
 	AllowedKinds []string `koanf:"allowed-kinds"`
 }
@@ -90,6 +102,12 @@ type Times struct {
 	// times the factor plus the extra time.
 	LostFactor int           `koanf:"lost-factor"`
 	LostExtra  time.Duration `koanf:"lost-extra"`
+	// Component is how much longer than its time limit a component of a sequence or
+	// composition may take until its result is there.
+	Component time.Duration `koanf:"component"`
+	// Resume: sequences, compositions and trigger fires that began longer ago than
+	// this end with an error when they are found unfinished after a crash.
+	Resume time.Duration `koanf:"resume"`
 	// Shutdown is how long requests may take to end once the service is stopped.
 	Shutdown time.Duration `koanf:"shutdown"`
 }
@@ -121,13 +139,14 @@ func Default() Config {
 			MinMemory: ranges.Memory.Min, StdMemory: ranges.Memory.Std, MaxMemory: ranges.Memory.Max,
 			MinLogs: ranges.Logs.Min, StdLogs: ranges.Logs.Std, MaxLogs: ranges.Logs.Max,
 			MinConcurrency: ranges.Concurrency.Min, StdConcurrency: ranges.Concurrency.Std, MaxConcurrency: ranges.Concurrency.Max,
-			MaxSequenceLength: 50,
+			MaxSequenceLength: 50, MaxCompositions: 10_000,
 		},
 		Sizes: Sizes{Parameters: 1 << 20, Payload: 1 << 20, Exec: 48 << 20, Body: 50 << 20, Header: 64 << 10},
 		Lists: Lists{Default: 30, Max: 200},
 		Times: Times{
 			Wait: time.Minute, Request: 65 * time.Second, Header: 10 * time.Second, Idle: 70 * time.Second,
-			Publish: 10 * time.Second, Poll: 15 * time.Second, LostFactor: 2, LostExtra: time.Minute, Shutdown: 65 * time.Second,
+			Publish: 10 * time.Second, Poll: 15 * time.Second, LostFactor: 2, LostExtra: time.Minute,
+			Component: time.Minute, Resume: time.Hour, Shutdown: 65 * time.Second,
 		},
 		Caches: Caches{Entities: 20_000, EntityTTL: 5 * time.Minute, Identities: 100_000, IdentityTTL: 500 * time.Millisecond},
 		Build:  Build{Date: "unknown", Number: "unknown"},
@@ -135,6 +154,22 @@ func Default() Config {
 }
 
 func ms(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
+
+// operator reads the operator's credentials.
+func (c *Config) operator() (api.Credentials, error) {
+	if c.AdminCredentials == "" {
+		return api.Credentials{}, nil
+	}
+	content, err := os.ReadFile(c.AdminCredentials)
+	if err != nil {
+		return api.Credentials{}, fmt.Errorf("reading admin-credentials: %w", err)
+	}
+	user, password, _ := strings.Cut(strings.TrimRight(string(content), "\r\n"), ":")
+	if user == "" || password == "" {
+		return api.Credentials{}, fmt.Errorf("admin-credentials: %s must have one line, user:password", c.AdminCredentials)
+	}
+	return api.Credentials{User: user, Password: password}, nil
+}
 
 // ranges is the form that limits are checked in.
 func (a Actions) ranges() entity.LimitRanges {
@@ -166,6 +201,7 @@ func (c *Config) Validate() error {
 	needRange(need, "logs", r.Logs, 0)
 	needRange(need, "concurrency", r.Concurrency, 1)
 	need(c.Actions.MaxSequenceLength > 0, "actions.max-sequence-length is %d: it must be at least 1", c.Actions.MaxSequenceLength)
+	need(c.Actions.MaxCompositions > 0, "actions.max-compositions is %d: it must be at least 1", c.Actions.MaxCompositions)
 	need(c.Sizes.Parameters > 0 && c.Sizes.Payload > 0 && c.Sizes.Exec > 0 && c.Sizes.Header > 0,
 		"sizes has a limit that is not positive: every request would be refused")
 	need(c.Sizes.Exec <= maxExec, "sizes.exec is %s: the most there may be is %s", c.Sizes.Exec, maxExec)
@@ -173,7 +209,7 @@ func (c *Config) Validate() error {
 	need(c.Lists.Max > 0 && c.Lists.Default > 0 && c.Lists.Default <= c.Lists.Max,
 		"lists.default is %d and lists.max is %d: use 1 <= default <= max", c.Lists.Default, c.Lists.Max)
 	need(c.Times.Wait > 0 && c.Times.Request > 0 && c.Times.Header > 0 && c.Times.Idle > 0 && c.Times.Publish > 0 &&
-		c.Times.Poll > 0 && c.Times.Shutdown >= 0, "times has a deadline that is not positive: give it a unit, such as 60s")
+		c.Times.Poll > 0 && c.Times.Component > 0 && c.Times.Resume > 0 && c.Times.Shutdown >= 0, "times has a deadline that is not positive: give it a unit, such as 60s")
 	need(c.Times.LostFactor >= 1, "times.lost-factor is %d: below 1 activations that still run would count as lost", c.Times.LostFactor)
 	need(c.Caches.Entities > 0 && c.Caches.Identities > 0 && c.Caches.EntityTTL > 0 && c.Caches.IdentityTTL > 0,
 		"caches has a size or time that is not positive: use small ones rather than none")

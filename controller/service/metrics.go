@@ -5,6 +5,9 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/gowhisk/gowhisk/controller/compose"
+	"github.com/gowhisk/gowhisk/controller/webhook"
 )
 
 // metrics implements what api and invoke count with, over Prometheus.
@@ -18,10 +21,14 @@ type metrics struct {
 	refused     prometheus.Counter
 	waitExpired prometheus.Counter
 	lost        prometheus.Counter
+	began       *prometheus.CounterVec
+	resumed     *prometheus.CounterVec
+	deliveries  *prometheus.CounterVec
 }
 
-// newMetrics registers the metrics; inFlight is read when they are collected.
-func newMetrics(r prometheus.Registerer, inFlight func() float64) (*metrics, error) {
+// newMetrics registers the metrics; inFlight and composing are read when they are
+// collected.
+func newMetrics(r prometheus.Registerer, inFlight, composing func() float64) (*metrics, error) {
 	m := &metrics{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "gowhisk_controller_requests_total", Help: "Requests answered, by method, route pattern and status.",
@@ -46,11 +53,30 @@ func newMetrics(r prometheus.Registerer, inFlight func() float64) (*metrics, err
 			Name: "gowhisk_controller_activations_lost_total", Help: "Activations whose slot was freed because no completion came in time.",
 		}),
 	}
+	m.began = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "gowhisk_controller_compositions_total", Help: "Sequences, compositions and trigger fires accepted.",
+	}, []string{"kind"})
+	m.resumed = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "gowhisk_controller_compositions_resumed_total", Help: "Sequences, compositions and trigger fires gone on with after a stop or crash.",
+	}, []string{"kind"})
+	for _, kind := range []compose.Kind{compose.Sequence, compose.Composition, compose.TriggerFire} {
+		m.began.WithLabelValues(string(kind))
+		m.resumed.WithLabelValues(string(kind))
+	}
+	m.deliveries = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "gowhisk_controller_webhook_deliveries_total", Help: "Deliveries to webhooks, by what became of them.",
+	}, []string{"outcome"})
+	for _, outcome := range webhook.Outcomes {
+		m.deliveries.WithLabelValues(outcome)
+	}
+	running := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "gowhisk_controller_compositions_running", Help: "Sequences, compositions and trigger fires under way.",
+	}, composing)
 	m.blocking, m.nonBlocking = m.accepted.WithLabelValues("true"), m.accepted.WithLabelValues("false")
 	gauge := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "gowhisk_controller_activations_in_flight", Help: "Activations accepted that have not ended.",
 	}, inFlight)
-	for _, c := range []prometheus.Collector{m.requests, m.durations, m.throttled, m.accepted, m.refused, m.waitExpired, m.lost, gauge} {
+	for _, c := range []prometheus.Collector{m.requests, m.durations, m.throttled, m.accepted, m.refused, m.waitExpired, m.lost, gauge, m.began, m.resumed, running, m.deliveries} {
 		if err := r.Register(c); err != nil {
 			return nil, err
 		}
@@ -75,6 +101,9 @@ func statusText(status int) string {
 	return strconv.Itoa(status)
 }
 
+// Delivery implements webhook.Metrics.
+func (m *metrics) Delivery(outcome string) { m.deliveries.WithLabelValues(outcome).Inc() }
+
 // Throttled implements api.Metrics.
 func (m *metrics) Throttled() { m.throttled.Inc() }
 
@@ -95,3 +124,9 @@ func (m *metrics) WaitExpired() { m.waitExpired.Inc() }
 
 // LostActivation implements invoke.Metrics.
 func (m *metrics) LostActivation() { m.lost.Inc() }
+
+// Began implements compose.Metrics.
+func (m *metrics) Began(k compose.Kind) { m.began.WithLabelValues(string(k)).Inc() }
+
+// Resumed implements compose.Metrics.
+func (m *metrics) Resumed(k compose.Kind) { m.resumed.WithLabelValues(string(k)).Inc() }

@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/gowhisk/gowhisk/controller/service"
 )
 
 // Cases 107 to 121 of openwhisk-rest-api.md section 28.6.
@@ -41,6 +43,10 @@ func TestPackages(t *testing.T) {
 		bind("ns", "act").fails(409, "Cannot bind to a resource that is not a package.")
 		w.a.put("_/packages/bound", `{"binding":{"namespace":"_","name":"p"},"annotations":[{"key":"binding","value":"forged"},{"key":"x","value":1}]}`).is(200)
 		bind("ns", "bound").fails(400, "Cannot bind to another package binding.")
+		// What exists already is told before what is wrong with the new binding.
+		w.a.put("_/packages/bound", `{"binding":{"namespace":"_","name":"bound"}}`).fails(409, "resource already exists")
+		w.a.put("_/packages/p?overwrite=true", `{"binding":{"namespace":"_","name":"bound"}}`).
+			fails(409, "Resource is a package and cannot be converted into a binding.")
 	})
 	t.Run("case_114_a_package_stays_a_package", func(t *testing.T) {
 		w.a.put("_/packages/p?overwrite=true", `{"binding":{"namespace":"_","name":"p"}}`).
@@ -59,7 +65,7 @@ func TestPackages(t *testing.T) {
 	t.Run("case_117_118_missing", func(t *testing.T) {
 		w.a.put("_/actions/nopkg/x", function).fails(404, "The requested resource does not exist.")
 		w.a.get("_/packages/nopkg").fails(404, "The requested resource 'ns/nopkg' does not exist.")
-		w.a.delete("_/packages/nopkg").fails(404, "The requested resource 'ns/nopkg' does not exist.")
+		w.a.delete("_/packages/nopkg").fails(404, "The requested resource does not exist.")
 		w.b.get("ns/packages/nopkg").fails(403, "The supplied authentication is not authorized to access 'ns/nopkg'.")
 	})
 	t.Run("case_119_delete", func(t *testing.T) {
@@ -76,5 +82,56 @@ func TestPackages(t *testing.T) {
 		w.a.put("_/packages/to-loop", `{"binding":{"namespace":"_","name":"loop"}}`).is(200)
 		w.a.put("_/packages/to-loop?overwrite=true", `{"binding":{"namespace":"_","name":"to-loop"}}`).
 			fails(400, "Cannot bind to another package binding.")
+	})
+}
+
+// shared-packages-execute-only of openwhisk-rest-api.md section 3.
+func TestSharedPackagesThatMayBeExecutedOnly(t *testing.T) {
+	prepare := func(w *world) {
+		w.a.put("_/packages/shared", `{"publish":true}`).is(200)
+		w.a.action("shared/act")
+		w.b.put("_/packages/bound", `{"binding":{"namespace":"ns","name":"shared"}}`).is(200)
+		w.b.put("_/packages/own", `{}`).is(200)
+		w.b.action("own/act")
+		w.b.put("_/packages/own-bound", `{"binding":{"namespace":"_","name":"own"}}`).is(200)
+	}
+	t.Run("by_default_everybody_reads_them", func(t *testing.T) {
+		w := newWorld(t)
+		prepare(w)
+		for _, path := range []string{"ns/packages/shared", "_/packages/bound", "ns/actions/shared/act", "_/actions/bound/act", "_/actions/bound/act?code=false"} {
+			w.b.get(path).is(200)
+		}
+	})
+	t.Run("others_may_not_read_them", func(t *testing.T) {
+		w := newWorld(t, func(c *service.Config) { c.SharedPackagesExecuteOnly = true })
+		prepare(w)
+		w.b.get("ns/packages/shared").fails(403, "GET not permitted for 'ns/shared' since it's a shared package")
+		w.b.get("_/packages/bound").fails(403, "GET not permitted since other/bound is a binding of a shared package")
+		for _, action := range []string{"act", "act?code=false", "none"} {
+			w.b.get("ns/actions/shared/"+action).fails(403, "GET not permitted for 'ns/shared' since it's an action in a shared package")
+		}
+		w.b.get("_/actions/bound/act").fails(403, "GET not permitted for 'other/bound/act'. Resource does not exist or is an action in a shared package binding.")
+		w.b.get("_/actions/bound/none").fails(403, "GET not permitted for 'other/bound/none'. Resource does not exist or is an action in a shared package binding.")
+		// Private ones are denied as ever.
+		w.a.put("_/packages/private", `{}`).is(200)
+		w.b.get("ns/packages/private").fails(403, "The supplied authentication is not authorized to access 'ns/private'.")
+	})
+	t.Run("others_may_invoke_bind_and_list_them", func(t *testing.T) {
+		w := newWorld(t, func(c *service.Config) { c.SharedPackagesExecuteOnly = true })
+		prepare(w)
+		w.b.post("ns/actions/shared/act", "").is(202)
+		w.b.post("_/actions/bound/act", "").is(202)
+		require.Len(t, w.b.get("ns/packages").is(200).list(), 1)
+	})
+	t.Run("owners_read_their_own", func(t *testing.T) {
+		w := newWorld(t, func(c *service.Config) { c.SharedPackagesExecuteOnly = true })
+		prepare(w)
+		for _, path := range []string{"_/packages/shared", "_/actions/shared/act"} {
+			w.a.get(path).is(200)
+		}
+		for _, path := range []string{"_/packages/own-bound", "_/actions/own-bound/act", "_/actions/own-bound/act?code=false"} {
+			w.b.get(path).is(200)
+		}
+		w.b.get("_/actions/own-bound/none").fails(404, "The requested resource does not exist.")
 	})
 }

@@ -102,11 +102,6 @@ func TestSequences(t *testing.T) {
 		w.a.delete("_/actions/brief").is(200)
 		w.a.put("_/actions/n", sequence(of("/_/inner"))).fails(400, componentGone)
 	})
-	t.Run("running_is_refused", func(t *testing.T) {
-		for _, query := range []string{"", "?blocking=true", "?blocking=true&result=true"} {
-			w.a.post("_/actions/s"+query, `{}`).fails(503, "This server stores sequences and does not run them yet.")
-		}
-	})
 	t.Run("list_and_delete", func(t *testing.T) {
 		w.clock.Advance(time.Second)
 		w.a.put("_/actions/last", sequence(of("/_/a"))).is(200)

@@ -18,11 +18,14 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/gowhisk/gowhisk/controller/api"
+	"github.com/gowhisk/gowhisk/controller/apidoc"
 	"github.com/gowhisk/gowhisk/controller/catalog"
 	"github.com/gowhisk/gowhisk/controller/compose"
 	"github.com/gowhisk/gowhisk/controller/entitle"
 	"github.com/gowhisk/gowhisk/controller/identity"
 	"github.com/gowhisk/gowhisk/controller/invoke"
+	"github.com/gowhisk/gowhisk/controller/web"
+	"github.com/gowhisk/gowhisk/controller/webhook"
 	"github.com/gowhisk/gowhisk/pkg/bus"
 	"github.com/gowhisk/gowhisk/pkg/entity"
 	"github.com/gowhisk/gowhisk/pkg/runtimes"
@@ -33,16 +36,23 @@ import (
 type Deps struct {
 	Entities    store.EntityStore
 	Activations store.ActivationStore
+	Deliveries  store.DeliveryStore
 	Subjects    store.SubjectStore
 	Publisher   bus.Publisher
 	Journal     bus.Journal
-	Balancer    invoke.Balancer
+	Balancer    Balancer
 	Manifest    *runtimes.Manifest
 	Log         *zap.Logger
 	// Registry gets the metrics.
 	Registry prometheus.Registerer
 	// Now is the clock of throttles, versions and deadlines; time.Now if nil.
 	Now func() time.Time
+}
+
+// Balancer chooses invokers and knows how they are.
+type Balancer interface {
+	invoke.Balancer
+	api.Fleet
 }
 
 // Service is a controller. Safe for concurrent use.
@@ -55,6 +65,7 @@ type Service struct {
 	invoker  *invoke.Invoker
 	composer *compose.Composer
 	router   *gin.Engine
+	internal *gin.Engine
 }
 
 // ginMode: gin's mode belongs to the process.
@@ -88,7 +99,7 @@ func New(cfg Config, d Deps) (*Service, error) {
 
 func (d *Deps) validate() error {
 	for name, missing := range map[string]bool{
-		"Entities": d.Entities == nil, "Activations": d.Activations == nil, "Subjects": d.Subjects == nil, "Publisher": d.Publisher == nil, "Journal": d.Journal == nil,
+		"Entities": d.Entities == nil, "Activations": d.Activations == nil, "Deliveries": d.Deliveries == nil, "Subjects": d.Subjects == nil, "Publisher": d.Publisher == nil, "Journal": d.Journal == nil,
 		"Balancer": d.Balancer == nil, "Manifest": d.Manifest == nil, "Log": d.Log == nil, "Registry": d.Registry == nil,
 	} {
 		if missing {
@@ -100,7 +111,8 @@ func (d *Deps) validate() error {
 
 // assemble connects the rooms behind the caches.
 func (s *Service) assemble(d Deps) error {
-	metrics, err := newMetrics(d.Registry, func() float64 { return float64(s.invoker.InFlight()) })
+	metrics, err := newMetrics(d.Registry,
+		func() float64 { return float64(s.invoker.InFlight()) }, func() float64 { return float64(s.composer.Running()) })
 	if err != nil {
 		return fmt.Errorf("register metrics: %w", err)
 	}
@@ -117,10 +129,20 @@ func (s *Service) assemble(d Deps) error {
 		Balancer: d.Balancer, Publisher: d.Publisher, InFlight: s.throttle, Records: d.Activations,
 		Metrics: metrics, Log: d.Log, Now: d.Now,
 	})
-	s.composer = compose.New(s.invoker)
+	rights := entitle.NewRights(s.catalog)
+	s.composer = compose.New(compose.Config{
+		Controller: entity.ControllerID(s.cfg.Controller),
+		MaxActions: s.cfg.Actions.MaxSequenceLength,
+		MaxRunning: s.cfg.Actions.MaxCompositions,
+		Patience:   s.cfg.Times.Component,
+		MaxAge:     s.cfg.Times.Resume,
+	}, compose.Deps{
+		Invoker: s.invoker, Journal: d.Journal, Records: d.Activations, Identities: d.Subjects, Catalog: s.catalog,
+		Rights: rights, Throttle: s.throttle, Kinds: d.Manifest, Explain: api.Explain, Metrics: metrics, Log: d.Log, Now: d.Now,
+	})
 	front, err := api.New(s.cfg.api(rates), api.Deps{
-		Auth: s.auth, Rights: entitle.NewRights(s.catalog), Throttle: s.throttle, Catalog: s.catalog,
-		Entities: d.Entities, Activations: d.Activations, Composer: s.composer, Manifest: d.Manifest,
+		Auth: s.auth, Rights: rights, Throttle: s.throttle, Catalog: s.catalog,
+		Entities: d.Entities, Activations: d.Activations, Deliveries: d.Deliveries, Composer: s.composer, Manifest: d.Manifest,
 		Metrics: metrics, Log: d.Log, Now: d.Now,
 	})
 	if err != nil {
@@ -128,6 +150,20 @@ func (s *Service) assemble(d Deps) error {
 	}
 	s.router = newRouter()
 	front.Register(s.router)
+	web.New(web.Deps{
+		API: front, Identities: s.auth, Rights: rights, Throttle: s.throttle, Catalog: s.catalog, Composer: s.composer, Wait: s.cfg.Times.Wait,
+	}).Register(s.router)
+	webhook.New(webhook.Deps{
+		API: front, Owners: s.auth, Throttle: s.throttle, Catalog: s.catalog, Firer: s.composer, Deliveries: d.Deliveries,
+		Timeout: s.cfg.Times.Request, Metrics: metrics, Log: d.Log, Now: d.Now,
+	}).Register(s.router)
+	apidoc.Register(s.router, front)
+	operator, err := s.cfg.operator()
+	if err != nil {
+		return err
+	}
+	s.internal = newRouter()
+	front.RegisterInternal(s.internal, api.Internal{Fleet: d.Balancer, Flights: s.invoker, Operator: operator})
 	return nil
 }
 
@@ -144,6 +180,7 @@ func (c *Config) api(rates entitle.Rates) api.Config {
 		RequestTimeout:    c.Times.Request,
 		MaxSequenceLength: c.Actions.MaxSequenceLength,
 		AllowedKinds:      c.Actions.AllowedKinds,
+		SharedExecuteOnly: c.SharedPackagesExecuteOnly,
 		BuildDate:         c.Build.Date,
 		BuildNumber:       c.Build.Number,
 		Rates:             rates,
@@ -163,7 +200,14 @@ func newRouter() *gin.Engine {
 }
 
 // Handler serves the API.
-func (s *Service) Handler() http.Handler { return s.router }
+func (s *Service) Handler() http.Handler { return dotless(s.router) }
+
+// Routes lists the routes of Handler.
+func (s *Service) Routes() gin.RoutesInfo { return s.router.Routes() }
+
+// Internal serves what operators ask: /invokers, /activation and what is below
+// them, and /disable. It belongs on an address that clients do not reach.
+func (s *Service) Internal() http.Handler { return s.internal }
 
 // Completed is the bus.CompletionHandler of this controller.
 func (s *Service) Completed(c *bus.Completion) { s.invoker.Completed(c) }
@@ -181,11 +225,23 @@ func (s *Service) Forget() {
 // the throttles' limits.
 func (s *Service) SetControllers(n int) { s.throttle.SetControllers(n) }
 
+// Recover goes on with sequences, compositions and trigger fires that an earlier
+// life of this controller left unfinished. Serve does it; who uses Handler alone
+// calls it once.
+func (s *Service) Recover(ctx context.Context) {
+	if err := s.composer.Recover(ctx); err != nil {
+		s.log.Error("what was unfinished when the controller stopped could not be gone on with; it is tried again at the next start", zap.Error(err))
+	}
+}
+
 // InFlight returns how many activations were accepted here and have not ended.
 func (s *Service) InFlight() int { return s.invoker.InFlight() }
 
 // Close frees a service that Run does not run.
 func (s *Service) Close() {
+	if s.composer != nil {
+		s.composer.Close()
+	}
 	s.auth.Close()
 	s.catalog.Close()
 }
@@ -205,11 +261,13 @@ const writeSlack = time.Minute
 
 // Serve serves on listener until ctx ends. Then it accepts no more requests and
 // lets those under way finish, waiting calls included, for as long as the
-// configuration grants. It closes the listener and the service.
+// configuration grants. Sequences, compositions and fires that are under way then
+// are left to the next life, which begins by going on with them. It closes the
+// listener and the service.
 func (s *Service) Serve(ctx context.Context, listener net.Listener) error {
 	defer s.Close()
 	server := &http.Server{
-		Handler:           s.router,
+		Handler:           s.Handler(),
 		ReadHeaderTimeout: s.cfg.Times.Header,
 		// No ReadTimeout: it would end the contexts of waiting calls. Bodies have a
 		// deadline of their own.
@@ -222,6 +280,10 @@ func (s *Service) Serve(ctx context.Context, listener net.Listener) error {
 	defer stop()
 	var group errgroup.Group
 	group.Go(func() error { return s.invoker.Run(running) })
+	group.Go(func() error {
+		s.Recover(running)
+		return nil
+	})
 	group.Go(func() error {
 		defer stop() // also if the listener fails
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {

@@ -43,7 +43,7 @@ func deps(t *testing.T) (service.Deps, *sqlite.DB, *local.Bus) {
 	t.Cleanup(func() { require.NoError(t, db.Close()) })
 	b := local.New(db, local.Options{})
 	return service.Deps{
-		Entities: db.Entities(), Activations: db.Activations(), Subjects: db.Subjects(), Publisher: b, Journal: b,
+		Entities: db.Entities(), Activations: db.Activations(), Subjects: db.Subjects(), Deliveries: db.Deliveries(), Publisher: b, Journal: b,
 		Balancer: balancer.Single(0), Manifest: runtimes.Default(), Log: zap.NewNop(), Registry: prometheus.NewRegistry(),
 	}, db, b
 }

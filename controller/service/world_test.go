@@ -34,6 +34,8 @@ type world struct {
 	registry *prometheus.Registry
 	worker   *worker
 	clock    *clock
+	cfg      service.Config
+	entities store.EntityStore
 	base     string // URL of the server
 	a, b     *client
 }
@@ -80,17 +82,37 @@ func newWorldOver(t *testing.T, wrap func(store.EntityStore) store.EntityStore, 
 	for _, f := range configure {
 		f(&cfg)
 	}
-	w.service, err = service.New(cfg, service.Deps{
-		Entities: wrap(db.Entities()), Activations: db.Activations(), Subjects: db.Subjects(), Publisher: w.bus, Journal: w.bus,
-		Balancer: balancer.Single(0), Manifest: runtimes.Default(), Log: zaptest.NewLogger(t), Registry: w.registry, Now: w.clock.Now,
-	})
-	require.NoError(t, err)
-	t.Cleanup(w.service.Close)
-	t.Cleanup(w.bus.HandleCompletions(entity.ControllerID(cfg.Controller), w.service.Completed))
+	w.cfg, w.entities = cfg, wrap(db.Entities())
 	w.worker = startWorker(t, w.bus)
-	w.base = listen(t, w.service.Handler())
+	w.live()
 	w.a, w.b = w.subject("alice", "ns"), w.subject("bobby", "other")
 	return w
+}
+
+// live starts a controller, or after the death of one its next life, over the same
+// store and bus.
+func (w *world) live() {
+	w.t.Helper()
+	var err error
+	w.service, err = service.New(w.cfg, service.Deps{
+		Entities: w.entities, Activations: w.db.Activations(), Subjects: w.db.Subjects(), Deliveries: w.db.Deliveries(), Publisher: w.bus, Journal: w.bus,
+		Balancer: balancer.Single(0), Manifest: runtimes.Default(), Log: zaptest.NewLogger(w.t), Registry: w.registry, Now: w.clock.Now,
+	})
+	require.NoError(w.t, err)
+	w.t.Cleanup(w.service.Close)
+	w.t.Cleanup(w.bus.HandleCompletions(entity.ControllerID(w.cfg.Controller), w.service.Completed))
+	w.base = listen(w.t, w.service.Handler())
+	for _, c := range []*client{w.a, w.b} {
+		if c != nil {
+			c.base = w.base
+		}
+	}
+}
+
+// die ends the controller between any two steps of what it does.
+func (w *world) die() {
+	w.service.Close()
+	w.registry = prometheus.NewRegistry()
 }
 
 // listen serves a handler and returns its URL.

@@ -24,7 +24,7 @@ func full() *bus.ActivationMessage {
 		ActivationID: id, Controller: "1", Blocking: true,
 		Content:  json.RawMessage(`{"b":1e400,"a":123456789012345678901234567890,"c":0.10,"s":"\u0000\ud800€"}`),
 		InitArgs: []string{"a"}, LockedArgs: map[string]string{"b": "aes-128", "a": "aes-256"},
-		Cause: "aaaa54d8fb96486bbe54d8fb96d86bbe", Trace: map[string]string{"traceparent": "00-1"},
+		Cause: "aaaa54d8fb96486bbe54d8fb96d86bbe", Republished: true, Trace: map[string]string{"traceparent": "00-1"},
 	}
 }
 
@@ -34,7 +34,7 @@ func TestMessageIsOpenWhisks(t *testing.T) {
 		"user":{"subject":"Jürgen","namespace":{"name":"guest","uuid":"23bc46b1-71f6-4ed5-8c54-816aa4f8c502"},
 			"authkey":{"api_key":"23bc46b1-71f6-4ed5-8c54-816aa4f8c502:secret:with:colons"},"rights":["READ","PUT","DELETE","ACTIVATE"],"limits":{"invocationsPerMinute":7}},
 		"activationId":"`+id+`","rootControllerIndex":{"asString":"1","instanceType":"controller"},"blocking":true,
-		"content":{"s":1},"initArgs":["a"],"lockedArgs":{"a":"aes-256","b":"aes-128"},"cause":"aaaa54d8fb96486bbe54d8fb96d86bbe","traceContext":{"traceparent":"00-1"}}`,
+		"content":{"s":1},"initArgs":["a"],"lockedArgs":{"a":"aes-256","b":"aes-128"},"cause":"aaaa54d8fb96486bbe54d8fb96d86bbe","republished":true,"traceContext":{"traceparent":"00-1"}}`,
 		string(func() []byte { m := full(); m.Content = json.RawMessage(`{"s":1}`); return m.AppendJSON(nil) }()))
 }
 

@@ -37,7 +37,7 @@ func TestConformance(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			storetest.Run(t, func(t *testing.T) storetest.Stores {
 				db := openDB(t)
-				return storetest.Stores{Entities: encryption.Entities(db.Entities(), k), Activations: db.Activations(), Subjects: db.Subjects()}
+				return storetest.Stores{Entities: encryption.Entities(db.Entities(), k), Activations: db.Activations(), Subjects: db.Subjects(), Deliveries: db.Deliveries()}
 			})
 		})
 	}

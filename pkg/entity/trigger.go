@@ -1,5 +1,7 @@
 package entity
 
+import "slices"
+
 // RuleStatus is whether a rule fires.
 type RuleStatus string
 
@@ -25,17 +27,54 @@ type TriggerRule struct {
 	Status RuleStatus `json:"status"`
 }
 
+// RuleStatus is the status of a rule of the trigger. One that is not listed is
+// inactive.
+func (t *Trigger) RuleStatus(rule FQN) RuleStatus {
+	for _, r := range t.Rules {
+		if r.Rule == rule {
+			return r.Status
+		}
+	}
+	return RuleInactive
+}
+
+// HasActiveRule reports whether firing the trigger runs anything.
+func (t *Trigger) HasActiveRule() bool {
+	return slices.ContainsFunc(t.Rules, func(r TriggerRule) bool { return r.Status == RuleActive })
+}
+
+// Link lists a rule, in the place that it has already or behind the others, and
+// reports whether that changed the trigger.
+func (t *Trigger) Link(rule TriggerRule) (changed bool) {
+	for i, r := range t.Rules {
+		if r.Rule == rule.Rule {
+			t.Rules[i] = rule
+			return r != rule
+		}
+	}
+	t.Rules = append(t.Rules, rule)
+	return true
+}
+
+// Unlink removes a rule, and reports whether it was listed.
+func (t *Trigger) Unlink(rule FQN) (changed bool) {
+	before := len(t.Rules)
+	t.Rules = slices.DeleteFunc(t.Rules, func(r TriggerRule) bool { return r.Rule == rule })
+	return len(t.Rules) < before
+}
+
 // Type is TypeTrigger.
 func (*Trigger) Type() Type { return TypeTrigger }
 
-// AppendJSON appends the API form (openwhisk-rest-api.md 14.1).
+// AppendJSON appends the API form (openwhisk-rest-api.md 14.1). The secrets of its
+// webhook are masked.
 func (t *Trigger) AppendJSON(dst []byte) []byte {
 	dst = append(dst, '{')
 	dst = t.appendAddress(dst)
 	dst = append(dst, `,"parameters":`...)
 	dst = t.Parameters.AppendJSON(dst)
 	dst = append(dst, `,"limits":{}`...)
-	dst = t.appendState(dst)
+	dst = t.masked().appendState(dst)
 	if t.Rules != nil {
 		dst = append(dst, `,"rules":`...)
 		dst = t.appendRules(dst)
@@ -59,11 +98,11 @@ func (t *Trigger) appendRules(dst []byte) []byte {
 	return append(dst, '}')
 }
 
-// AppendSummary implements Entity.
+// AppendSummary implements Entity. The secrets of its webhook are masked.
 func (t *Trigger) AppendSummary(dst []byte) []byte {
 	dst = append(dst, '{')
 	dst = t.appendAddress(dst)
-	dst = t.appendState(dst)
+	dst = t.masked().appendState(dst)
 	return append(dst, '}')
 }
 
@@ -73,6 +112,9 @@ type Rule struct {
 	Trigger FQN
 	Action  FQN
 }
+
+// FQN is the rule's own address.
+func (r *Rule) FQN() FQN { return FQN{Path: r.Namespace, Name: r.Name} }
 
 // Type is TypeRule.
 func (*Rule) Type() Type { return TypeRule }

@@ -56,6 +56,13 @@ func (r Runtime) CheckNotDeprecated() error {
 	return nil
 }
 
+// CheckNotDeprecated returns a *DeprecatedError if the kind, as it is stored, is
+// deprecated: its actions may be neither written nor invoked (openwhisk-rest-api.md
+// 8.2). A kind that left the manifest is for the invoker to refuse.
+func (m *Manifest) CheckNotDeprecated(kind string) error {
+	return m.byKind[kind].CheckNotDeprecated()
+}
+
 // StemCell says how many started but unassigned containers of a runtime are kept
 // for one memory size (openwhisk-invoker.md 2.9).
 type StemCell struct {

@@ -16,7 +16,8 @@ import (
 // environment variable and a key of the configuration file.
 type Config struct {
 	Addr        string `koanf:"addr" usage:"address and port of the API"`
-	MetricsAddr string `koanf:"metrics-addr" usage:"address and port for Prometheus metrics and profiles; empty serves none. Keep it private"`
+	MetricsAddr string `koanf:"metrics-addr" usage:"address and port for Prometheus metrics, profiles and operators' questions; empty serves none. Keep it private"`
+	AdminFile   string `koanf:"admin-credentials" usage:"file with the user:password that may disable the server on the metrics address; empty lets nobody"`
 	APIHost     string `koanf:"api-host" usage:"URL at which actions reach the API (__OW_API_HOST); empty takes the address"`
 
 	DataDir       string        `koanf:"data-dir" usage:"directory of the database and of the containers' files"`
@@ -39,6 +40,8 @@ type Config struct {
 	MaxMemory             int           `koanf:"max-memory" usage:"largest memory limit of an action, in MB"`
 	MaxTimeout            time.Duration `koanf:"max-timeout" usage:"longest time limit of an action"`
 	MaxConcurrency        int           `koanf:"max-concurrency" usage:"most activations that may share a container at once"`
+
+	SharedPackagesExecuteOnly bool `koanf:"shared-packages-execute-only" usage:"let others invoke and bind public packages, but not read them"`
 
 	ShutdownTimeout time.Duration `koanf:"shutdown-timeout" usage:"how long a stop waits for activations that run"`
 	LogLevel        string        `koanf:"log-level" usage:"debug, info, warn or error"`
@@ -85,6 +88,7 @@ func (c *Config) Validate() error {
 	}
 	check(isAddress(c.Addr), "--addr %q: give a host and a port, such as 127.0.0.1:3233", c.Addr)
 	check(c.MetricsAddr == "" || isAddress(c.MetricsAddr), "--metrics-addr %q: give a host and a port, such as 127.0.0.1:9090", c.MetricsAddr)
+	check(c.AdminFile == "" || c.MetricsAddr != "", "--admin-credentials is for the metrics address: give --metrics-addr too")
 	check(c.Ephemeral || c.DataDir != "", "--data-dir is empty: name a directory, or use --ephemeral")
 	check(c.Synchronous == "normal" || c.Synchronous == "full", "--synchronous %q: use normal or full", c.Synchronous)
 	check(c.Retention >= 0, "--activation-retention %v: give a duration of at least 0", c.Retention)

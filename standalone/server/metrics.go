@@ -10,7 +10,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// serveMetrics serves metrics and profiles on their own, private address.
+// serveMetrics serves metrics, profiles and the controller's answers for operators
+// on their own, private address.
 func (s *Server) serveMetrics(ctx context.Context) error {
 	if s.metrics == nil {
 		return nil
@@ -22,6 +23,9 @@ func (s *Server) serveMetrics(ctx context.Context) error {
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	for _, path := range []string{"/invokers", "/invokers/", "/activation", "/activation/", "/disable"} {
+		mux.Handle(path, s.controller.Internal())
+	}
 	srv := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	context.AfterFunc(ctx, func() { srv.Close() })
 	if err := srv.Serve(s.metrics); !errors.Is(err, http.ErrServerClosed) {

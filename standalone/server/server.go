@@ -157,7 +157,7 @@ func (s *Server) assemble(ctx context.Context, build Build) error {
 		return err
 	}
 	s.controller, err = controller.New(s.controllerConfig(build), controller.Deps{
-		Entities: encryption.Entities(s.db.Entities(), s.keys), Activations: s.db.Activations(), Subjects: s.db.Subjects(),
+		Entities: encryption.Entities(s.db.Entities(), s.keys), Activations: s.db.Activations(), Subjects: s.db.Subjects(), Deliveries: s.db.Deliveries(),
 		Publisher: messages, Journal: messages, Balancer: balancer.Single(0), Manifest: manifest,
 		Log: s.controllerLog(), Registry: s.registry,
 	})
@@ -231,7 +231,8 @@ func (s *Server) controllerConfig(build Build) controller.Config {
 		FiresPerMinute:        s.cfg.FiresPerMinute,
 	}
 	c.Actions.MaxMemory, c.Actions.MaxTimeout, c.Actions.MaxConcurrency = limits.Memory.Max, s.cfg.MaxTimeout, limits.Concurrency.Max
-	c.Times.Shutdown = s.cfg.ShutdownTimeout
+	c.AdminCredentials, c.SharedPackagesExecuteOnly = s.cfg.AdminFile, s.cfg.SharedPackagesExecuteOnly
+	c.Times.Shutdown, c.Times.Resume = s.cfg.ShutdownTimeout, s.cfg.MaxQueueAge
 	c.Build = controller.Build{Date: build.Date, Number: build.Version}
 	return c
 }
@@ -306,12 +307,17 @@ func (s *Server) expireRecords(ctx context.Context) error {
 
 // expireBefore deletes in small steps, which let others write in between.
 func (s *Server) expireBefore(ctx context.Context, before time.Time) {
+	s.expire(ctx, "activation records", before, s.db.Activations().Expire)
+	s.expire(ctx, "deliveries to webhooks", before, s.db.Deliveries().Expire)
+}
+
+func (s *Server) expire(ctx context.Context, what string, before time.Time, some func(context.Context, time.Time, int) (int, error)) {
 	const step = 1000
 	total := 0
 	for ctx.Err() == nil {
-		n, err := s.db.Activations().Expire(ctx, before, step)
+		n, err := some(ctx, before, step)
 		if err != nil && ctx.Err() == nil {
-			s.log.Error("deleting old activation records failed; trying again in a minute", zap.Error(err))
+			s.log.Error("deleting old "+what+" failed; trying again in a minute", zap.Error(err))
 		}
 		total += n
 		if err != nil || n < step {
@@ -319,6 +325,6 @@ func (s *Server) expireBefore(ctx context.Context, before time.Time) {
 		}
 	}
 	if total > 0 {
-		s.log.Info("deleted old activation records", zap.Int("records", total))
+		s.log.Info("deleted old "+what, zap.Int("records", total))
 	}
 }

@@ -2,7 +2,11 @@ package server
 
 import (
 	"context"
+	"io"
 	"net"
+	"net/http"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -43,6 +47,7 @@ func TestConfigNamesWhatToChange(t *testing.T) {
 	}{
 		{func(c *Config) { c.Addr = "3233" }, "--addr"},
 		{func(c *Config) { c.MetricsAddr = "x" }, "--metrics-addr"},
+		{func(c *Config) { c.AdminFile = "file" }, "--metrics-addr"},
 		{func(c *Config) { c.DataDir = "" }, "--data-dir"},
 		{func(c *Config) { c.Synchronous = "off" }, "--synchronous"},
 		{func(c *Config) { c.Retention = -1 }, "--activation-retention"},
@@ -71,4 +76,54 @@ func TestMetricsAddressInUseIsToldAtStart(t *testing.T) {
 	cfg.Addr, cfg.Ephemeral, cfg.MetricsAddr = "127.0.0.1:0", true, taken.Addr().String()
 	_, err = New(t.Context(), cfg, Build{}, zaptest.NewLogger(t))
 	require.ErrorContains(t, err, "--metrics-addr")
+}
+
+// TestOperatorsAskOnTheMetricsAddress: and nowhere else.
+func TestOperatorsAskOnTheMetricsAddress(t *testing.T) {
+	cfg := DefaultConfig()
+	cfg.Addr, cfg.MetricsAddr, cfg.Ephemeral, cfg.StemCells = "127.0.0.1:0", "127.0.0.1:0", true, []string{"none"}
+	cfg.AdminFile = filepath.Join(t.TempDir(), "credentials")
+	require.NoError(t, os.WriteFile(cfg.AdminFile, []byte("operator:secret\n"), 0o600))
+	s, err := New(t.Context(), cfg, Build{}, zaptest.NewLogger(t))
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	require.NoError(t, s.Run(ctx, func(ctx context.Context) error {
+		defer cancel()
+		ask := func(method, url string) (int, string) {
+			r, err := http.NewRequestWithContext(ctx, method, url, nil)
+			require.NoError(t, err)
+			r.SetBasicAuth("operator", "secret")
+			answer, err := http.DefaultClient.Do(r)
+			require.NoError(t, err)
+			defer answer.Body.Close()
+			body, err := io.ReadAll(answer.Body)
+			require.NoError(t, err)
+			return answer.StatusCode, string(body)
+		}
+		private := "http://" + s.metrics.Addr().String()
+		for path, want := range map[string]string{
+			"/invokers": `{"invoker0/0":"up"}`, "/invokers/healthy/count": "1", "/invokers/ready": `{"healthy":"1/1"}`,
+			"/activation": "[]", "/activation/count": "0",
+		} {
+			status, body := ask("GET", private+path)
+			require.Equal(t, 200, status, path)
+			require.Equal(t, want, body, path)
+			status, _ = ask("GET", s.URL()+path)
+			require.Equal(t, 404, status, path)
+		}
+		status, _ := ask("POST", s.URL()+"/disable")
+		require.Equal(t, 404, status)
+		status, body := ask("POST", private+"/disable")
+		require.Equal(t, 200, status, body)
+		status, _ = ask("GET", private+"/metrics")
+		require.Equal(t, 200, status)
+		return nil
+	}))
+}
+
+func TestFlagsReachTheController(t *testing.T) {
+	cfg := DefaultConfig()
+	require.False(t, (&Server{cfg: cfg}).controllerConfig(Build{}).SharedPackagesExecuteOnly)
+	cfg.SharedPackagesExecuteOnly = true
+	require.True(t, (&Server{cfg: cfg}).controllerConfig(Build{}).SharedPackagesExecuteOnly)
 }

@@ -93,6 +93,9 @@ func measureCalls(ctx context.Context, p plan, scratch string, results *report) 
 			return fmt.Errorf("%s: %w", language.name, err)
 		}
 	}
+	if err := measureWeb(ctx, p, s, results); err != nil {
+		return fmt.Errorf("web actions: %w", err)
+	}
 	if err := measureManyActions(ctx, p, s, results); err != nil {
 		return fmt.Errorf("many actions: %w", err)
 	}

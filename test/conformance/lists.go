@@ -65,12 +65,28 @@ var lists = []Case{
 	{26, "foreign_packages_show_the_public_ones", func(c *Fixture) {
 		c.B.Put(c, "_/packages/public", `{"publish":true}`).Is(c, 200)
 		c.B.Put(c, "_/packages/private", `{}`).Is(c, 200)
+		c.B.Put(c, "_/packages/bound", `{"publish":true,"binding":{"namespace":"_","name":"public"}}`).Is(c, 200)
 		list := c.A.Get(c, c.B.Name+"/packages").Is(c, 200).JSON()
 		require.Equal(c, []string{"public"}, names(list, "name"))
 		require.Equal(c, gjson.False, list.Get("0.binding").Type)
+		c.sameJSON(`{"packages":1}`, string(c.A.Get(c, c.B.Name+"/packages?count=true").Is(c, 200).Body))
+		require.Len(c, c.B.Get(c, "_/packages").Is(c, 200).JSON().Array(), 3)
 	}},
 	{27, "packages_of_an_unknown_namespace", func(c *Fixture) {
 		c.sameJSON(`[]`, string(c.A.Get(c, "nonexistent/packages").Is(c, 200).Body))
+	}},
+	{28, "trigger_is_no_action", func(c *Fixture) {
+		c.A.Put(c, "_/triggers/x", `{}`).Is(c, 200)
+		c.isError(c.A.Get(c, "_/actions/x"), 409, wrongCollection)
+		c.isError(c.A.Get(c, "_/packages/x"), 409, wrongCollection)
+		c.isError(c.A.Get(c, "_/rules/x"), 409, wrongCollection)
+		c.isError(c.A.Delete(c, "_/rules/x"), 409, wrongCollection)
+	}},
+	{29, "no_action_over_a_trigger", func(c *Fixture) {
+		c.A.Put(c, "_/triggers/x", `{}`).Is(c, 200)
+		c.isError(c.A.Put(c, "_/actions/x?overwrite=true", echo), 409, wrongCollection)
+		c.isError(c.A.Put(c, "_/actions/x", echo), 409, wrongCollection)
+		c.isError(c.A.Put(c, "_/packages/x?overwrite=true", `{}`), 409, wrongCollection)
 	}},
 	{30, "package_is_no_action", func(c *Fixture) {
 		c.A.Put(c, "_/packages/p", `{}`).Is(c, 200)

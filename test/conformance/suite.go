@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"testing"
 
+	"github.com/gowhisk/gowhisk/test/contract"
 	"github.com/gowhisk/gowhisk/test/harness"
 	"github.com/stretchr/testify/require"
 )
@@ -33,6 +34,9 @@ var Tables = []struct {
 	{"28.3 actions", actions},
 	{"28.4 invocation and activations", invocation},
 	{"28.5 sequences and conductors", sequences},
+	{"28.6 packages", packages},
+	{"28.7 triggers and rules", triggers},
+	{"28.8 web actions", web},
 	{"28.9 throttling and admin", throttling},
 }
 
@@ -49,7 +53,10 @@ type Fixture struct {
 
 // Run runs all cases against the platform. It must have been started with
 // throttles that the suite does not reach, and with the default limits of actions.
+// Every answer, whatever the case makes of it, is checked against the platform's
+// own API description.
 func Run(t *testing.T, target harness.Target) {
+	t.Cleanup(harness.Inspect(describedBy(t, target)))
 	a, b := harness.NewNamespace(t, target, "confa"), harness.NewNamespace(t, target, "confb")
 	numbers := map[int]bool{}
 	for _, table := range Tables {
@@ -71,7 +78,7 @@ func Run(t *testing.T, target harness.Target) {
 // empty deletes the entities of a namespace.
 func empty(t testing.TB, n *harness.Namespace) {
 	t.Helper()
-	for _, collection := range []string{"actions", "packages"} {
+	for _, collection := range []string{"rules", "triggers", "actions", "packages"} {
 		for {
 			page := n.Get(t, "_/"+collection+"?limit=200").Is(t, http.StatusOK).JSON().Array()
 			if len(page) == 0 {
@@ -85,6 +92,17 @@ func empty(t testing.TB, n *harness.Namespace) {
 				n.Delete(t, "_/"+collection+"/"+path).Is(t, http.StatusOK, http.StatusNotFound)
 			}
 		}
+	}
+}
+
+// describedBy returns a check of answers against the platform's API description.
+func describedBy(t testing.TB, target harness.Target) func(*harness.Response) error {
+	t.Helper()
+	text := harness.NewClient(target.URL(), "").Get(t, "/api/v1/api-docs").Is(t, http.StatusOK).Body
+	description, err := contract.Parse(text)
+	require.NoError(t, err)
+	return func(r *harness.Response) error {
+		return description.Check(contract.Answer{Method: r.Method, Path: r.Path, Status: r.Status, Header: r.Header, Body: r.Body})
 	}
 }
 

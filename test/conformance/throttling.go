@@ -20,6 +20,13 @@ var throttling = []Case{
 		}
 		c.isError(answer, 429, "Too many requests in the last minute (count: 2, allowed: 1).")
 	}},
+	{163, "fires_per_minute", func(c *Fixture) {
+		n := c.fresh()
+		n.Put(c, "_/triggers/t", `{}`).Is(c, 200)
+		c.limited(n, "firesPerMinute", "0")
+		answer := n.Post(c, "_/triggers/t", `{}`)
+		c.isError(answer, 429, "Too many requests in the last minute (count: 1, allowed: 0).")
+	}},
 	{164, "concurrent_invocations", func(c *Fixture) {
 		n := c.fresh()
 		n.PutAction(c, "slow", slow.With(harness.Limits{Timeout: 300000}))

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -100,7 +101,20 @@ func (c *Client) Try(ctx context.Context, method, path string, body any, options
 	if err != nil {
 		return nil, fmt.Errorf("read the answer to %s %s: %w", method, path, err)
 	}
-	return &Response{Method: method, Path: path, Status: answer.StatusCode, Header: answer.Header, Body: content}, nil
+	r := &Response{Method: method, Path: path, Status: answer.StatusCode, Header: answer.Header, Body: content}
+	if inspect := inspection.Load(); inspect != nil {
+		return r, (*inspect)(r)
+	}
+	return r, nil
+}
+
+var inspection atomic.Pointer[func(*Response) error]
+
+// Inspect makes every client show f each answer that it gets; an error of f is
+// the error of the request. The function that it returns ends that.
+func Inspect(f func(*Response) error) (end func()) {
+	inspection.Store(&f)
+	return func() { inspection.Store(nil) }
 }
 
 func bodyReader(body any) (io.Reader, error) {

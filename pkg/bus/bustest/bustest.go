@@ -19,6 +19,7 @@ import (
 type Bus struct {
 	bus.Publisher
 	bus.Completer
+	bus.Journal
 	// Queue opens the queue of an invoker of this process.
 	Queue func(entity.InvokerID) (bus.Queue, error)
 	// HandleCompletions takes the completions for a controller of this process.
@@ -43,6 +44,8 @@ func Run(t *testing.T, open func(t *testing.T) Bus) {
 	t.Run("Recovery", func(t *testing.T) { runRecovery(t, open) })
 	t.Run("Ownership", func(t *testing.T) { runOwnership(t, open) })
 	t.Run("Completions", func(t *testing.T) { runCompletions(t, open) })
+	t.Run("Republish", func(t *testing.T) { runRepublish(t, open) })
+	t.Run("Journal", func(t *testing.T) { runJournal(t, open) })
 	t.Run("Load", func(t *testing.T) { runLoad(t, open) })
 }
 
@@ -86,6 +89,7 @@ func fullMessage() *bus.ActivationMessage {
 	m.InitArgs = []string{"name"}
 	m.LockedArgs = map[string]string{"secret": "aes-256"}
 	m.Cause = entity.NewActivationID()
+	m.Republished = true
 	m.Trace = map[string]string{"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
 	return m
 }

@@ -38,7 +38,7 @@ func open(t *testing.T, path string) bustest.Bus {
 	t.Cleanup(func() { require.NoError(t, db.Close()) })
 	b := local.New(db, local.Options{})
 	return bustest.Bus{
-		Publisher: b, Completer: b, Queue: b.Queue, HandleCompletions: b.HandleCompletions,
+		Publisher: b, Completer: b, Journal: b, Queue: b.Queue, HandleCompletions: b.HandleCompletions,
 		Activations: db.Activations(), Reopen: func() bustest.Bus { return open(t, path) },
 		MaxMessage: local.DefaultMaxMessage, RefusesDuplicates: true,
 	}

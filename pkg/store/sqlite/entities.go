@@ -160,6 +160,11 @@ func (s *entities) Delete(ctx context.Context, e entity.Entity) error {
 		if err := deleteAttachment(tx, old.attachment); err != nil {
 			return err
 		}
+		if e.Type() == entity.TypeTrigger {
+			if _, err := tx.Exec(deleteDeliveries, id); err != nil {
+				return err
+			}
+		}
 		tx.countEntity(old.in, old.seq, true)
 		_, err = tx.Exec(`DELETE FROM entities WHERE seq = ?`, old.seq)
 		return err

@@ -27,6 +27,8 @@ var Queries = map[string]string{
 	"activation count by name":  seriesQueries[activationsByName].count,
 	"activation scan":           seriesQueries[activationsOfNamespace].scan,
 	"activation scan by name":   seriesQueries[activationsByName].scan,
+	"deliveries":                listDeliveries,
+	"delivery by id":            deliveryByID,
 	"identities by uuid":        selectIdentities + ` WHERE i.uuid = ?`,
 	"identities of a namespace": selectIdentities + ` WHERE i.namespace = ?`,
 }

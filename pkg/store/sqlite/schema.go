@@ -112,6 +112,28 @@ var migrations = [][]string{{
 		body       BLOB NOT NULL,
 		UNIQUE (id, namespace)
 	)`,
+}, {
+	// The deliveries to webhooks; owner is the trigger's id. seq orders them. The
+	// event comes last, for lists do without it.
+	`CREATE TABLE deliveries (
+		seq        INTEGER PRIMARY KEY,
+		owner      TEXT NOT NULL,
+		id         TEXT NOT NULL,
+		refused    INTEGER NOT NULL,
+		outcome    TEXT NOT NULL,
+		received   INTEGER NOT NULL,
+		verify     TEXT NOT NULL,
+		sender_id  TEXT NOT NULL,
+		event_type TEXT NOT NULL,
+		size       INTEGER NOT NULL,
+		reason     TEXT NOT NULL,
+		resend_of  TEXT NOT NULL,
+		event      BLOB
+	)`,
+	`CREATE UNIQUE INDEX deliveries_by_id ON deliveries (owner, id)`,
+	`CREATE INDEX deliveries_by_owner ON deliveries (owner)`,
+	`CREATE INDEX deliveries_by_kind ON deliveries (owner, refused)`,
+	`CREATE INDEX deliveries_by_time ON deliveries (received)`,
 }}
 
 // migrate brings the file to the newest version, all steps in one transaction,

@@ -30,7 +30,7 @@ func TestConformance(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			storetest.Run(t, func(t *testing.T) storetest.Stores {
 				db := open(t, o)
-				return storetest.Stores{Entities: db.Entities(), Activations: db.Activations(), Subjects: db.Subjects()}
+				return storetest.Stores{Entities: db.Entities(), Activations: db.Activations(), Subjects: db.Subjects(), Deliveries: db.Deliveries()}
 			})
 		})
 	}

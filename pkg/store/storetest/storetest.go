@@ -15,11 +15,12 @@ import (
 	"github.com/gowhisk/gowhisk/pkg/store"
 )
 
-// Stores are the three stores of one database.
+// Stores are the stores of one database.
 type Stores struct {
 	Entities    store.EntityStore
 	Activations store.ActivationStore
 	Subjects    store.SubjectStore
+	Deliveries  store.DeliveryStore
 }
 
 // Run runs the whole suite. open returns the stores of an empty database that
@@ -35,6 +36,7 @@ func Run(t *testing.T, open func(t *testing.T) Stores) {
 		runActivationLists(t, func(t *testing.T) store.ActivationStore { return open(t).Activations })
 	})
 	t.Run("Subjects", func(t *testing.T) { runSubjects(t, func(t *testing.T) store.SubjectStore { return open(t).Subjects }) })
+	t.Run("Deliveries", func(t *testing.T) { runDeliveries(t, open) })
 	t.Run("Concurrency", func(t *testing.T) { runConcurrency(t, open) })
 }
 

@@ -1,0 +1,145 @@
+package api
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/gowhisk/gowhisk/pkg/entity"
+)
+
+// Fleet is what the balancer knows of the invokers. Safe for concurrent use.
+type Fleet interface {
+	// Invokers returns the state of each invoker by its name, such as "invoker0/0";
+	// "up" is healthy.
+	Invokers() map[string]string
+}
+
+// Flights are the activations under way. Safe for concurrent use.
+type Flights interface {
+	// InFlight returns how many activations have not ended.
+	InFlight() int
+	// Activations returns their ids, in no order.
+	Activations() []entity.ActivationID
+}
+
+// Credentials of the operator. Without a user nobody is the operator.
+type Credentials struct{ User, Password string }
+
+// Internal is what operators and their machines ask a controller
+// (openwhisk-rest-api.md section 1.2).
+type Internal struct {
+	Fleet    Fleet
+	Flights  Flights
+	Operator Credentials
+}
+
+// RegisterInternal puts the internal routes on a router of their own, which must
+// not be reachable for clients.
+func (a *API) RegisterInternal(r *gin.Engine, i Internal) {
+	r.Use(a.FrontDoor)
+	r.NoRoute(a.noRoute)
+	r.NoMethod(a.noMethod)
+	r.GET("/invokers", a.open(i.invokers))
+	r.GET("/invokers/healthy/count", a.open(i.healthyCount))
+	r.GET("/invokers/ready", a.open(i.ready))
+	both(r, "GET", "/activation", a.open(i.activations))
+	r.GET("/activation/count", a.open(i.activationCount))
+	r.POST("/disable", a.open(func(x *Exchange) error {
+		if !i.Operator.match(x.Request()) {
+			return errNotOperator
+		}
+		if !a.disabled.Swap(true) {
+			a.log.Warn("this controller was disabled: until it is restarted it refuses new invocations with 503")
+		}
+		x.text(http.StatusOK, "controller is disabled")
+		return nil
+	}))
+}
+
+// match reports whether a request has the credentials. It takes as long for a
+// wrong one as for a right one, whatever their lengths.
+func (c Credentials) match(r *http.Request) bool {
+	user, password, _ := r.BasicAuth()
+	sameUser := sameSecret(user, c.User)
+	samePassword := sameSecret(password, c.Password)
+	return sameUser&samePassword == 1 && c.User != "" && c.Password != ""
+}
+
+func sameSecret(a, b string) int {
+	hashA, hashB := sha256.Sum256([]byte(a)), sha256.Sum256([]byte(b))
+	return subtle.ConstantTimeCompare(hashA[:], hashB[:])
+}
+
+func (i Internal) invokers(x *Exchange) error {
+	body, err := json.Marshal(i.Fleet.Invokers())
+	if err != nil {
+		return err
+	}
+	x.WriteJSON(http.StatusOK, body)
+	return nil
+}
+
+func (i Internal) health() (healthy, all int) {
+	states := i.Fleet.Invokers()
+	for _, state := range states {
+		if state == "up" {
+			healthy++
+		}
+	}
+	return healthy, len(states)
+}
+
+func (i Internal) healthyCount(x *Exchange) error {
+	healthy, _ := i.health()
+	x.WriteJSON(http.StatusOK, strconv.AppendInt(nil, int64(healthy), 10))
+	return nil
+}
+
+// ready answers 200 if there are invokers and all of them are healthy.
+func (i Internal) ready(x *Exchange) error {
+	healthy, all := i.health()
+	total := strconv.Itoa(all)
+	if all == 0 || healthy < all {
+		x.WriteJSON(http.StatusInternalServerError, []byte(`{"unhealthy":"`+strconv.Itoa(all-healthy)+"/"+total+`"}`))
+		return nil
+	}
+	x.WriteJSON(http.StatusOK, []byte(`{"healthy":"`+strconv.Itoa(healthy)+"/"+total+`"}`))
+	return nil
+}
+
+func (i Internal) activations(x *Exchange) error {
+	body := []byte{'['}
+	for n, id := range i.Flights.Activations() {
+		if n > 0 {
+			body = append(body, ',')
+		}
+		body = entity.AppendString(body, string(id))
+	}
+	x.WriteJSON(http.StatusOK, append(body, ']'))
+	return nil
+}
+
+func (i Internal) activationCount(x *Exchange) error {
+	x.WriteJSON(http.StatusOK, strconv.AppendInt(nil, int64(i.Flights.InFlight()), 10))
+	return nil
+}
+
+// invokes reports whether a request is for a new activation: of an action, of a
+// trigger directly or through a webhook, or of a web action.
+func invokes(method, path string) bool {
+	switch {
+	case strings.HasPrefix(path, WebPrefix):
+		return true
+	case method != http.MethodPost:
+		return false
+	}
+	rest, ok := strings.CutPrefix(path, namespacesPrefix+"/")
+	_, rest, _ = strings.Cut(rest, "/")
+	return ok && (strings.HasPrefix(rest, "actions/") || strings.HasPrefix(rest, "triggers/")) || under(path, apiPrefix+"/webhooks")
+}
