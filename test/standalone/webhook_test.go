@@ -242,3 +242,26 @@ func TestWebhooksSurviveRestart(t *testing.T) {
 		})
 	}
 }
+
+func TestWebhookSecretsAreEncrypted(t *testing.T) {
+	const secret = "sesame-of-the-webhook"
+	keys := newKeyFile(t)
+	keys.write(t, newKey(t, "aes-256"))
+	s := harness.Start(t, harness.Options{Flags: []string{"--parameter-keys", keys.path}})
+	w := newWebhook(t, s, harness.NewNamespace(t, s, "sealed"), "t", map[string]any{"verify": "github", "secret": secret})
+	deliver := func() {
+		t.Helper()
+		w.got(t, w.deliver(t, `{}`, fromGitHub(secret, `{}`, "")).Is(t, 202).ActivationID())
+	}
+	deliver()
+	w.annotate(t, map[string]any{"verify": "github", "secret": "********", "rawBody": true}).Is(t, 200)
+	deliver()
+	for _, path := range []string{"_/triggers/t", "_/triggers"} {
+		require.NotContains(t, string(w.Get(t, path).Is(t, 200).Body), secret)
+	}
+	s.Stop(t)
+	require.True(t, holds(t, s, "t-action"), "the names, to tell that the files are the right ones")
+	require.False(t, holds(t, s, secret))
+	w.restart(t)
+	deliver()
+}
