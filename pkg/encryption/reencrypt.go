@@ -41,8 +41,8 @@ const (
 	maxConflicts = 100
 )
 
-// Reencrypt brings all parameters of actions and packages, and the encrypted
-// annotations of triggers, under the current key, or decrypts them if encryption is
+// Reencrypt brings all parameters of actions and packages, and the webhooks and
+// encrypted annotations of triggers, under the current key, or decrypts them if encryption is
 // off. Versions and times of the entities stay. It may run beside a server whose
 // keyring has the same keys: an entity that somebody else writes is read again. It
 // calls report, unless nil, after every few hundred entities.
@@ -104,10 +104,11 @@ func (k *Keyring) rewrite(e entity.Entity) (changed bool, failed []Failure) {
 	case *entity.Package:
 		return k.rewriteList(id, &e.Parameters, true)
 	case *entity.Trigger:
-		// Annotations are not encrypted but for those that were sealed on purpose.
+		// Annotations are not encrypted but for webhooks, and for those that were sealed
+		// on purpose.
 		only := make(entity.Parameters, 0, len(e.Annotations))
 		for _, a := range e.Annotations {
-			if a.Encryption != "" {
+			if a.Encryption != "" || a.Key == entity.WebhookAnnotation {
 				only = append(only, a)
 			}
 		}

@@ -35,6 +35,20 @@ func (p Parameters) Get(key string) (json.RawMessage, bool) {
 	return nil, false
 }
 
+// entry returns the entry of key.
+func (p Parameters) entry(key string) (Parameter, bool) {
+	for _, q := range p {
+		if q.Key == key {
+			return q, true
+		}
+	}
+	return Parameter{}, false
+}
+
+func (p Parameter) same(q Parameter) bool {
+	return p.Key == q.Key && bytes.Equal(p.Value, q.Value) && p.Init == q.Init && p.Encryption == q.Encryption
+}
+
 // Truthy reports whether key is present with a truthy value.
 func (p Parameters) Truthy(key string) bool {
 	v, ok := p.Get(key)

@@ -136,6 +136,31 @@ func TestMasksKeepWhatIsStored(t *testing.T) {
 	require.NoError(t, (&Trigger{}).KeepWebhookSecrets(nil))
 }
 
+func TestEncryptedWebhooks(t *testing.T) {
+	sealed := hooked(`"AAAADA=="`)
+	sealed.Annotations[1].Encryption = "aes-256"
+	require.Contains(t, string(sealed.AppendJSON(nil)), `{"key":"webhook","value":"********"}`)
+	require.Contains(t, string(sealed.AppendSummary(nil)), `{"key":"webhook","value":"********"}`)
+	require.Contains(t, string(AppendDocument(nil, sealed)), `{"key":"webhook","value":"AAAADA==","encryption":"aes-256"}`)
+
+	same := hooked(`"AAAADA=="`)
+	same.Annotations[1].Encryption = "aes-256"
+	require.NoError(t, same.KeepWebhookSecrets(sealed.Annotations), "an update of something else")
+	require.Equal(t, sealed.Annotations, same.Annotations)
+	shown := hooked(`"********"`)
+	require.NoError(t, shown.KeepWebhookSecrets(sealed.Annotations))
+	require.Equal(t, sealed.Annotations, shown.Annotations)
+	require.Error(t, hooked(`"********"`).KeepWebhookSecrets(nil))
+
+	forged := hooked(`"AAAADA=="`)
+	forged.Annotations[1].Encryption = "aes-256"
+	require.Error(t, forged.KeepWebhookSecrets(nil), "clients cannot have something decrypted")
+	marked := hooked(`{"verify":"github","secret":"s"}`)
+	marked.Annotations[1].Encryption, marked.Annotations[1].Init = "aes-256", true
+	require.NoError(t, marked.KeepWebhookSecrets(nil))
+	require.Equal(t, hooked(`{"verify":"github","secret":"s"}`).Annotations, marked.Annotations)
+}
+
 func TestMapWebhookSecretsChangesACopy(t *testing.T) {
 	trigger := hooked(`{"verify":"github","secret":"one","n":0.10}`)
 	mapped, err := MapWebhookSecrets(trigger.Annotations, func(s string) (string, error) { return s + "!", nil })

@@ -11,9 +11,7 @@ const WebhookMask = "********"
 
 // MapWebhookSecrets returns annotations with every secret of the annotation webhook
 // replaced by what f makes of it; annotations is not changed. It is the one place
-// that knows where the secrets are: it masks them in answers, puts the stored ones
-// back in the place of masks, and can encrypt them on the way into a document and
-// decrypt them on the way out. Its errors are f's.
+// that knows where the secrets are. Its errors are f's.
 func MapWebhookSecrets(annotations Parameters, f func(secret string) (string, error)) (Parameters, error) {
 	for _, a := range annotations {
 		if a.Key != WebhookAnnotation {
@@ -89,35 +87,51 @@ func appendMappedList(dst []byte, raw json.RawMessage, f func(string) (string, e
 
 // masked returns the header as clients see it: without the webhook's secrets.
 func (t *Trigger) masked() *Header {
-	shown, err := MapWebhookSecrets(t.Annotations, func(string) (string, error) { return WebhookMask, nil })
-	if err != nil { // not what ParseWebhook let pass
-		shown = t.Annotations.With(Parameter{Key: WebhookAnnotation, Value: json.RawMessage(`"` + WebhookMask + `"`)})
-	}
 	h := t.Header
+	a, ok := h.Annotations.entry(WebhookAnnotation)
+	if !ok {
+		return &h
+	}
+	shown, err := MapWebhookSecrets(h.Annotations, func(string) (string, error) { return WebhookMask, nil })
+	if err != nil || a.Encryption != "" { // not to be taken apart
+		shown = h.Annotations.With(Parameter{Key: WebhookAnnotation, Value: json.RawMessage(maskedAnnotation)})
+	}
 	h.Annotations = shown
 	return &h
 }
+
+// maskedAnnotation is shown, and means what is stored, where the annotation as a
+// whole is encrypted.
+const maskedAnnotation = `"` + WebhookMask + `"`
 
 // KeepWebhookSecrets checks the annotation webhook of t, which is about to be
 // stored, and puts stored secrets in the place of masks: the first mask stands for
 // the first secret in the annotations that t has had, and so on. An annotation that
 // it had is not checked again. Its error is a *MalformedError.
+//
+// Only the server marks the annotation as encrypted: what a client marks is taken as
+// it is, so that nobody has others' secrets decrypted.
 func (t *Trigger) KeepWebhookSecrets(had Parameters) error {
-	value, ok := t.Annotations.Get(WebhookAnnotation)
-	if !ok || isAbsent(value) {
+	a, ok := t.Annotations.entry(WebhookAnnotation)
+	if !ok {
 		return nil
 	}
-	stored := &Webhook{}
-	if was, ok := had.Get(WebhookAnnotation); ok {
-		if bytes.Equal(was, value) {
-			return nil
-		}
-		if w, err := ParseWebhook(was); err == nil {
-			stored = w
-		}
+	was, known := had.entry(WebhookAnnotation)
+	if known && (a.same(was) || string(a.Value) == maskedAnnotation) {
+		t.Annotations = t.Annotations.With(was)
+		return nil
+	}
+	a.Encryption, a.Init = "", false
+	t.Annotations = t.Annotations.With(a)
+	if isAbsent(a.Value) {
+		return nil
+	}
+	stored, err := ParseWebhook(was.Value)
+	if err != nil {
+		stored = &Webhook{}
 	}
 	var asked struct{ Verify WebhookScheme }
-	_ = json.Unmarshal(value, &asked) // what it is not is told below
+	_ = json.Unmarshal(a.Value, &asked) // what it is not is told below
 	next := 0
 	kept, err := MapWebhookSecrets(t.Annotations, func(secret string) (string, error) {
 		if secret != WebhookMask {

@@ -149,9 +149,9 @@ func TestWebhooks(t *testing.T) {
 	t.Run("too_many", func(t *testing.T) {
 		n.Limit(t, s, "firesPerMinute", "0")
 		harness.Until(t, "the limit to act", func() bool {
-			return n.Get(t, "_/limits").Is(t, 200).Field("firesPerMinute").Raw == "0"
+			return w.deliver(t, body, fromGitHub("new", body, "")).Is(t, 202, 429).Status == 429
 		})
-		w.deliver(t, body, fromGitHub("new", body, "limited")).Is(t, 429)
+		w.deliver(t, body, fromGitHub("wrong", body, "")).Is(t, 401)
 	})
 }
 
@@ -241,4 +241,27 @@ func TestWebhooksSurviveRestart(t *testing.T) {
 			require.LessOrEqual(t, w.fired(t), 6, "each fires once")
 		})
 	}
+}
+
+func TestWebhookSecretsAreEncrypted(t *testing.T) {
+	const secret = "sesame-of-the-webhook"
+	keys := newKeyFile(t)
+	keys.write(t, newKey(t, "aes-256"))
+	s := harness.Start(t, harness.Options{Flags: []string{"--parameter-keys", keys.path}})
+	w := newWebhook(t, s, harness.NewNamespace(t, s, "sealed"), "t", map[string]any{"verify": "github", "secret": secret})
+	deliver := func() {
+		t.Helper()
+		w.got(t, w.deliver(t, `{}`, fromGitHub(secret, `{}`, "")).Is(t, 202).ActivationID())
+	}
+	deliver()
+	w.annotate(t, map[string]any{"verify": "github", "secret": "********", "rawBody": true}).Is(t, 200)
+	deliver()
+	for _, path := range []string{"_/triggers/t", "_/triggers"} {
+		require.NotContains(t, string(w.Get(t, path).Is(t, 200).Body), secret)
+	}
+	s.Stop(t)
+	require.True(t, holds(t, s, "t-action"), "the names, to tell that the files are the right ones")
+	require.False(t, holds(t, s, secret))
+	w.restart(t)
+	deliver()
 }
