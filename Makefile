@@ -83,4 +83,4 @@ provision: ## Install what the tests need beside Go, as far as this user may
 	scripts/provision runtimes clients
 
 clean: ## Remove what was built
-	rm -rf bin build test/clients/node_modules
+	rm -rf bin build test/clients/node_modules test/clients/serverless/node_modules

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gowhisk/gowhisk/pkg/config"
+	"github.com/gowhisk/gowhisk/pkg/encryption"
 	"github.com/gowhisk/gowhisk/pkg/logging"
 	"github.com/gowhisk/gowhisk/pkg/store"
 	"github.com/gowhisk/gowhisk/pkg/store/sqlite"
@@ -86,21 +87,37 @@ func adminCommand() *cobra.Command {
 	if env := os.Getenv(config.EnvPrefix + "DATA_DIR"); env != "" {
 		dataDir = env
 	}
-	cmd := admin.Command(func(ctx context.Context) (store.SubjectStore, func() error, error) {
+	open := func(ctx context.Context) (*sqlite.DB, error) {
 		path := server.DatabasePath(dataDir)
 		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-			return nil, nil, fmt.Errorf("there is no database in %s; start a server on it first, or name another with --data-dir", dataDir)
+			return nil, fmt.Errorf("there is no database in %s; start a server on it first, or name another with --data-dir", dataDir)
 		}
-		db, err := sqlite.Open(ctx, sqlite.Options{Path: path})
+		return sqlite.Open(ctx, sqlite.Options{Path: path})
+	}
+	cmd := admin.Command(func(ctx context.Context) (store.SubjectStore, func() error, error) {
+		db, err := open(ctx)
 		if err != nil {
 			return nil, nil, err
 		}
 		return db.Subjects(), db.Close, nil
 	})
+	cmd.AddCommand(admin.Parameters(os.Getenv(config.EnvPrefix+"PARAMETER_KEYS"), func(ctx context.Context) (encryption.Documents, func() error, error) {
+		db, err := open(ctx)
+		if err != nil {
+			return nil, nil, err
+		}
+		return documents{db.Entities(), db}, db.Close, nil
+	}))
 	cmd.PersistentFlags().StringVar(&dataDir, "data-dir", dataDir, "data directory of the server")
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	wrapArgs(cmd)
 	return cmd
+}
+
+// documents are all entities of a database.
+type documents struct {
+	store.EntityStore
+	*sqlite.DB
 }
 
 // wrapArgs makes wrong arguments of cmd and its sub-commands usage errors.

@@ -1,6 +1,9 @@
 package api
 
 import (
+	"net/http"
+	"slices"
+
 	"github.com/gowhisk/gowhisk/pkg/entity"
 )
 
@@ -41,4 +44,42 @@ func (x *Exchange) errorBody(text string) []byte {
 	}
 	body := append(entity.AppendString([]byte(first), text), second...)
 	return append(entity.AppendString(body, x.Transid.ID), end...)
+}
+
+// AppendHeaders appends the headers of a request as actions get them: a JSON object
+// with sorted names in lower case; of repeated headers the last counts
+// (openwhisk-rest-api.md 14.3, 18.2). Host is the one that net/http keeps apart. The
+// length is not told, and the content type only of an entity that there is.
+func AppendHeaders(dst []byte, h http.Header, host string, hasEntity bool) []byte {
+	var room [16]string
+	names := room[:0]
+	if host != "" {
+		names = append(names, "Host")
+	}
+	for name, values := range h {
+		if len(values) > 0 && name != "Host" && name != "Content-Length" && (hasEntity || name != "Content-Type") {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	dst = append(dst, '{')
+	for i, name := range names {
+		value := host
+		if values := h[name]; len(values) > 0 {
+			value = values[len(values)-1]
+		}
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = append(dst, '"')
+		for j := range len(name) { // a token, by net/http: nothing to escape
+			c := name[j]
+			if 'A' <= c && c <= 'Z' {
+				c += 'a' - 'A'
+			}
+			dst = append(dst, c)
+		}
+		dst = entity.AppendString(append(dst, '"', ':'), value)
+	}
+	return append(dst, '}')
 }

@@ -161,7 +161,7 @@ func (a *API) postTrigger(x *Exchange) error {
 		Identity: x.Identity,
 		Transid:  x.Transid,
 		Trigger:  trigger,
-		Headers:  AppendHeaders(nil, x.Request()),
+		Headers:  AppendHeaders(nil, x.Request().Header, x.Request().Host, x.Request().ContentLength != 0),
 		Payload:  payload,
 	})
 	if err != nil {
@@ -183,31 +183,4 @@ func (a *API) payload(x *Exchange) ([]byte, error) {
 		}
 	}
 	return body, nil
-}
-
-// AppendHeaders appends the headers of a request as a JSON object, in the order of
-// their lower-case names; of repeated ones the last counts
-// (openwhisk-rest-api.md 14.3, 18.2).
-func AppendHeaders(dst []byte, r *http.Request) []byte {
-	names := make([]string, 0, len(r.Header)+1)
-	for name := range r.Header {
-		names = append(names, name)
-	}
-	if r.Host != "" && r.Header.Get("Host") == "" {
-		names = append(names, "Host") // net/http keeps it apart
-	}
-	slices.Sort(names)
-	dst = append(dst, '{')
-	for i, name := range names {
-		value := r.Host
-		if values := r.Header[name]; len(values) > 0 {
-			value = values[len(values)-1]
-		}
-		if i > 0 {
-			dst = append(dst, ',')
-		}
-		dst = entity.AppendString(dst, strings.ToLower(name))
-		dst = entity.AppendString(append(dst, ':'), value)
-	}
-	return append(dst, '}')
 }

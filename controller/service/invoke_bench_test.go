@@ -79,7 +79,10 @@ func benchmarkWorld(b *testing.B, real bool) (http.Handler, entity.AuthKey) {
 	require.NoError(b, db.Subjects().PutSubject(ctx, &entity.Subject{Name: "alice", Namespaces: []entity.SubjectNamespace{{Name: "ns", AuthKey: key}}}))
 	code := "function main(){}"
 	require.NoError(b, db.Entities().Put(ctx, &entity.Action{
-		Header:     entity.Header{Namespace: "ns", Name: "echo", Version: entity.FirstVersion},
+		Header: entity.Header{
+			Namespace: "ns", Name: "echo", Version: entity.FirstVersion,
+			Annotations: entity.Parameters{{Key: "web-export", Value: json.RawMessage("true")}, {Key: "final", Value: json.RawMessage("true")}},
+		},
 		Exec:       entity.Exec{Kind: "nodejs:20", Code: &code},
 		Parameters: entity.Parameters{{Key: "greeting", Value: json.RawMessage(`"hello"`)}},
 		Limits:     entity.DefaultLimitRanges().Std(),
@@ -93,6 +96,28 @@ func BenchmarkBlockingInvoke(b *testing.B) { benchmarkInvoke(b, false) }
 
 // BenchmarkBlockingInvokeThroughTheQueue adds the durable queue and the record.
 func BenchmarkBlockingInvokeThroughTheQueue(b *testing.B) { benchmarkInvoke(b, true) }
+
+// BenchmarkWebAction is the same of a web action, with the headers that a browser
+// sends.
+func BenchmarkWebAction(b *testing.B) {
+	handler, _ := benchmarkWorld(b, false)
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		request := httptest.NewRequest("GET", "/api/v1/web/ns/default/echo.json?name=world", nil)
+		request.Header.Set("Accept", "text/html,application/xhtml+xml,application/json;q=0.9,*/*;q=0.8")
+		request.Header.Set("Accept-Language", "en")
+		request.Header.Set("User-Agent", "Mozilla/5.0")
+		w := &discard{header: http.Header{}}
+		for pb.Next() {
+			clear(w.header)
+			handler.ServeHTTP(w, request)
+			if w.status != http.StatusOK {
+				b.Errorf("status %d", w.status)
+				return
+			}
+		}
+	})
+}
 
 func benchmarkInvoke(b *testing.B, real bool) {
 	handler, key := benchmarkWorld(b, real)

@@ -200,7 +200,10 @@ func newRouter() *gin.Engine {
 }
 
 // Handler serves the API.
-func (s *Service) Handler() http.Handler { return s.router }
+func (s *Service) Handler() http.Handler { return dotless(s.router) }
+
+// Routes lists the routes of Handler.
+func (s *Service) Routes() gin.RoutesInfo { return s.router.Routes() }
 
 // Internal serves what operators ask: /invokers, /activation and what is below
 // them, and /disable. It belongs on an address that clients do not reach.
@@ -264,7 +267,7 @@ const writeSlack = time.Minute
 func (s *Service) Serve(ctx context.Context, listener net.Listener) error {
 	defer s.Close()
 	server := &http.Server{
-		Handler:           s.router,
+		Handler:           s.Handler(),
 		ReadHeaderTimeout: s.cfg.Times.Header,
 		// No ReadTimeout: it would end the contexts of waiting calls. Bodies have a
 		// deadline of their own.

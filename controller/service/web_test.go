@@ -153,7 +153,7 @@ func TestWebRequests(t *testing.T) {
 			stranger.get(path).fails(404, noRoute)
 			require.Equal(t, "OK", stranger.do("OPTIONS", path, "").is(200).body, path)
 		}
-		for _, name := range []string{"%20", "a%2Fb", "%00", "%FF", "..", strings.Repeat("x", 300), ".json"} {
+		for _, name := range []string{"%20", "a%2Fb", "%00", "%FF", strings.Repeat("x", 300), ".json"} {
 			stranger.get(webPath+name).fails(404, missing)
 		}
 		stranger.do("TRACE", webPath+"webecho", "").is(405)

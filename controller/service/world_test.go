@@ -20,6 +20,7 @@ import (
 	"github.com/gowhisk/gowhisk/pkg/bus/local"
 	"github.com/gowhisk/gowhisk/pkg/entity"
 	"github.com/gowhisk/gowhisk/pkg/runtimes"
+	"github.com/gowhisk/gowhisk/pkg/store"
 	"github.com/gowhisk/gowhisk/pkg/store/sqlite"
 )
 
@@ -34,6 +35,7 @@ type world struct {
 	worker   *worker
 	clock    *clock
 	cfg      service.Config
+	entities store.EntityStore
 	base     string // URL of the server
 	a, b     *client
 }
@@ -60,6 +62,12 @@ func (c *clock) Advance(d time.Duration) {
 // changed by configure.
 func newWorld(t *testing.T, configure ...func(*service.Config)) *world {
 	t.Helper()
+	return newWorldOver(t, func(s store.EntityStore) store.EntityStore { return s }, configure...)
+}
+
+// newWorldOver is newWorld with something between controller and entities.
+func newWorldOver(t *testing.T, wrap func(store.EntityStore) store.EntityStore, configure ...func(*service.Config)) *world {
+	t.Helper()
 	ctx := t.Context()
 	db, err := sqlite.Open(ctx, sqlite.Options{InMemory: true})
 	require.NoError(t, err)
@@ -74,7 +82,7 @@ func newWorld(t *testing.T, configure ...func(*service.Config)) *world {
 	for _, f := range configure {
 		f(&cfg)
 	}
-	w.cfg = cfg
+	w.cfg, w.entities = cfg, wrap(db.Entities())
 	w.worker = startWorker(t, w.bus)
 	w.live()
 	w.a, w.b = w.subject("alice", "ns"), w.subject("bobby", "other")
@@ -87,7 +95,7 @@ func (w *world) live() {
 	w.t.Helper()
 	var err error
 	w.service, err = service.New(w.cfg, service.Deps{
-		Entities: w.db.Entities(), Activations: w.db.Activations(), Subjects: w.db.Subjects(), Deliveries: w.db.Deliveries(), Publisher: w.bus, Journal: w.bus,
+		Entities: w.entities, Activations: w.db.Activations(), Subjects: w.db.Subjects(), Deliveries: w.db.Deliveries(), Publisher: w.bus, Journal: w.bus,
 		Balancer: balancer.Single(0), Manifest: runtimes.Default(), Log: zaptest.NewLogger(w.t), Registry: w.registry, Now: w.clock.Now,
 	})
 	require.NoError(w.t, err)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/tidwall/gjson"
 
+	"github.com/gowhisk/gowhisk/controller/api"
 	"github.com/gowhisk/gowhisk/controller/invoke"
 	"github.com/gowhisk/gowhisk/pkg/entity"
 )
@@ -124,39 +125,14 @@ func (c *call) size(b *body) int {
 	return n
 }
 
-// appendProperties begins the object that appendFields goes on with.
+// appendProperties begins the object that the fields go on with.
 func (c *call) appendProperties(dst []byte) []byte {
 	dst = append(dst, `{"__ow_method":"`...)
-	dst = appendLower(dst, c.method) // letters, by the router
-	dst = append(dst, `","__ow_headers":{`...)
-	begin := len(dst)
-	if c.host != "" {
-		dst = entity.AppendString(append(dst, `"host":`...), c.host)
-	}
-	for name, values := range c.header {
-		if len(values) == 0 || name == "Content-Length" || name == "Content-Type" && len(c.content) == 0 {
-			continue
-		}
-		if len(dst) > begin {
-			dst = append(dst, ',')
-		}
-		dst = appendLower(append(dst, '"'), name) // a token, by net/http
-		dst = entity.AppendString(append(dst, `":`...), values[len(values)-1])
-	}
-	dst = entity.AppendString(append(dst, `},"__ow_path":`...), c.path)
+	dst = append(dst, strings.ToLower(c.method)...) // letters, by the router
+	dst = api.AppendHeaders(append(dst, `","__ow_headers":`...), c.header, c.host, len(c.content) > 0)
+	dst = entity.AppendString(append(dst, `,"__ow_path":`...), c.path)
 	if c.user != "" {
 		dst = entity.AppendString(append(dst, `,"__ow_user":`...), c.user)
-	}
-	return dst
-}
-
-func appendLower(dst []byte, s string) []byte {
-	for i := range len(s) {
-		c := s[i]
-		if 'A' <= c && c <= 'Z' {
-			c += 'a' - 'A'
-		}
-		dst = append(dst, c)
 	}
 	return dst
 }

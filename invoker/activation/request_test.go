@@ -41,7 +41,7 @@ func TestArgumentsSplit(t *testing.T) {
 		{"arrays pass whole", `[1,"INIT"]`, `[1,"INIT"]`, `{}`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			run, env := arguments(testTask(c.content, "INIT").Message())
+			run, env := arguments(json.RawMessage(c.content), []string{"INIT"})
 			require.Equal(t, c.run, string(run))
 			got := map[string]string{}
 			for _, e := range env {
@@ -58,7 +58,7 @@ func TestArgumentsSplit(t *testing.T) {
 // deadline is a string, api_host is not there, the key only where it is granted.
 func TestBodies(t *testing.T) {
 	task := testTask(`{"a":1,"INIT":"v"}`, "INIT")
-	run, env := arguments(task.Message())
+	run, env := arguments(task.Message().Content, task.Message().InitArgs)
 	deadline := time.UnixMilli(1570223213407)
 	require.JSONEq(t, `{"value":{"name":"hello","main":"main","code":"return 1 < 2","binary":false,"env":{
 		"INIT":"v","__OW_NAMESPACE":"guest","__OW_ACTION_NAME":"/ns/pkg/hello","__OW_ACTION_VERSION":"0.0.1",

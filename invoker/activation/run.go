@@ -2,6 +2,7 @@ package activation
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -34,28 +35,40 @@ type CodeSource interface {
 	Code(ctx context.Context, a *entity.Action) (string, error)
 }
 
+// Opener decrypts arguments; encryption.Keyring is one.
+type Opener interface {
+	// OpenValue returns the JSON that a value of the scheme hides. Errors tell nothing
+	// of the value.
+	OpenValue(scheme string, value json.RawMessage) (json.RawMessage, error)
+}
+
 // Runner runs tasks in the containers that the pool chose. It implements
 // pool.Runner and is safe for concurrent use.
 type Runner struct {
 	cfg     Config
 	code    CodeSource
+	keys    Opener
 	settler *Settler
 	log     *zap.Logger
 }
 
 // NewRunner returns a runner that ends its tasks through settler.
-func NewRunner(cfg Config, code CodeSource, settler *Settler, log *zap.Logger) *Runner {
-	return &Runner{cfg: cfg, code: code, settler: settler, log: log}
+func NewRunner(cfg Config, code CodeSource, keys Opener, settler *Settler, log *zap.Logger) *Runner {
+	return &Runner{cfg: cfg, code: code, keys: keys, settler: settler, log: log}
 }
 
 // Run implements pool.Runner. The context ends when the invoker gives up on what
 // still runs.
 func (r *Runner) Run(ctx context.Context, c container.Container, job pool.Job, initialise bool, _ pool.StartKind, initialised func()) pool.Outcome {
 	t := job.Payload.(*Task)
-	args, env := arguments(t.Message())
+	m := t.Message()
+	content, err := unlock(m.Content, m.LockedArgs, r.keys)
+	if err != nil {
+		return r.failLocked(t, err, initialise)
+	}
+	args, env := arguments(content, m.InitArgs)
 	var at timing
 	if initialise {
-		var err error
 		if at.init, err = r.init(ctx, c, t, env); err != nil {
 			return r.failCode(t, err)
 		}

@@ -25,13 +25,17 @@ type box struct {
 	answers map[string]func(ctx context.Context) (container.Response, error)
 	logs    container.Logs
 	calls   []string
+	bodies  map[string]string // of the calls, if not nil
 	asked   []container.LogQuery
 	// order is what happened, shared with the ledger.
 	order *[]string
 }
 
-func (b *box) Call(ctx context.Context, path string, _ []byte, _ int64) (container.Response, error) {
+func (b *box) Call(ctx context.Context, path string, body []byte, _ int64) (container.Response, error) {
 	b.calls = append(b.calls, path)
+	if b.bodies != nil {
+		b.bodies[path] = string(body)
+	}
 	return b.answers[path](ctx)
 }
 
@@ -111,7 +115,7 @@ func run(t *testing.T, b *box, task *Task, initialise bool, code source) ran {
 	l := &ledger{}
 	b.order = &l.order
 	settler := NewSettler(l, l, 0, time.Millisecond, zaptest.NewLogger(t))
-	runner := NewRunner(DefaultConfig(), code, settler, zaptest.NewLogger(t))
+	runner := NewRunner(DefaultConfig(), code, testKeys, settler, zaptest.NewLogger(t))
 	r := ran{ledger: l, box: b}
 	task.SentinelledLogs = true
 	r.outcome = runner.Run(t.Context(), b, pool.Job{Payload: task}, initialise, pool.Cold, func() { r.warm = true })
@@ -233,7 +237,7 @@ func TestTimeLimits(t *testing.T) {
 func TestStopEndsARunWithARecord(t *testing.T) {
 	l := &ledger{}
 	settler := NewSettler(l, l, 0, time.Millisecond, zaptest.NewLogger(t))
-	runner := NewRunner(DefaultConfig(), source{}, settler, zaptest.NewLogger(t))
+	runner := NewRunner(DefaultConfig(), source{}, testKeys, settler, zaptest.NewLogger(t))
 	ctx, cancel := context.WithCancel(t.Context())
 	b := &box{order: &l.order, answers: answerTable{"/run": func(context.Context) (container.Response, error) {
 		cancel()
@@ -264,7 +268,7 @@ func TestAbandon(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			l := &ledger{}
 			settler := NewSettler(l, l, 0, time.Millisecond, zaptest.NewLogger(t))
-			NewRunner(DefaultConfig(), source{}, settler, zaptest.NewLogger(t)).Abandon(t.Context(), pool.Job{Payload: blocking(`{}`)}, c.err)
+			NewRunner(DefaultConfig(), source{}, testKeys, settler, zaptest.NewLogger(t)).Abandon(t.Context(), pool.Job{Payload: blocking(`{}`)}, c.err)
 			require.NoError(t, settler.Close(t.Context()))
 			require.Equal(t, c.status, l.records[0].Response.StatusCode)
 			var result struct{ Error string }
@@ -274,7 +278,7 @@ func TestAbandon(t *testing.T) {
 	}
 	l := &ledger{}
 	settler := NewSettler(l, l, 0, time.Millisecond, zaptest.NewLogger(t))
-	NewRunner(DefaultConfig(), source{}, settler, zaptest.NewLogger(t)).Abandon(t.Context(), pool.Job{Payload: blocking(`{}`)}, pool.ErrHandedBack)
+	NewRunner(DefaultConfig(), source{}, testKeys, settler, zaptest.NewLogger(t)).Abandon(t.Context(), pool.Job{Payload: blocking(`{}`)}, pool.ErrHandedBack)
 	require.NoError(t, settler.Close(t.Context()))
 	require.Equal(t, 1, l.released)
 	require.Empty(t, l.records)

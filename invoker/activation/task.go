@@ -36,14 +36,13 @@ func isKeyGranted(a *entity.Action) bool {
 }
 
 // arguments splits the content into what /run gets and what goes to the
-// environment at /init: the entries that InitArgs names. Arrays pass whole.
-func arguments(m *bus.ActivationMessage) (run json.RawMessage, env []envEntry) {
-	content := m.Content
+// environment at /init: the entries that initArgs names. Arrays pass whole.
+func arguments(content json.RawMessage, initArgs []string) (run json.RawMessage, env []envEntry) {
 	if len(content) == 0 {
 		return json.RawMessage("{}"), nil
 	}
-	if len(m.InitArgs) == 0 || content[0] == '[' {
+	if len(initArgs) == 0 || content[0] == '[' {
 		return content, nil
 	}
-	return splitInit(content, m.InitArgs)
+	return splitInit(content, initArgs)
 }

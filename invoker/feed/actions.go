@@ -15,6 +15,12 @@ type EntitySource interface {
 	Entity(ctx context.Context, id entity.DocID) (entity.Entity, error)
 }
 
+// Unlocker decrypts parameters; encryption.Keyring is one.
+type Unlocker interface {
+	// Unlock returns p with the values decrypted for which it has a key.
+	Unlock(p entity.Parameters) entity.Parameters
+}
+
 // Runnable is an action as the invoker runs it, without code.
 type Runnable struct {
 	*entity.Action
@@ -33,12 +39,13 @@ const cacheBytes = 64 << 20
 // read, without code. Safe for concurrent use.
 type Actions struct {
 	source EntitySource
+	keys   Unlocker
 	cache  *otter.Cache[entity.DocID, *Runnable]
 }
 
-// NewActions returns an empty cache over source.
-func NewActions(source EntitySource) *Actions {
-	return &Actions{source: source, cache: otter.Must(&otter.Options[entity.DocID, *Runnable]{
+// NewActions returns an empty cache over source, whose parameters keys decrypts.
+func NewActions(source EntitySource, keys Unlocker) *Actions {
+	return &Actions{source: source, keys: keys, cache: otter.Must(&otter.Options[entity.DocID, *Runnable]{
 		MaximumWeight: cacheBytes,
 		Weigher: func(_ entity.DocID, a *Runnable) uint32 {
 			return uint32(min(1024+a.Parameters.Size()+a.Annotations.Size(), cacheBytes))
@@ -67,9 +74,17 @@ func (c *Actions) Fetch(ctx context.Context, m *bus.ActivationMessage) (*Runnabl
 	if !ok {
 		return nil, fmt.Errorf("%s is a %s: %w", m.Action, e.Type(), entity.ErrUnreadable)
 	}
-	r := &Runnable{Action: a, identity: a.Identity()}
+	r := &Runnable{Action: a, identity: c.identity(a)}
 	c.cache.Set(m.Action.ID(), r)
 	return r, nil
+}
+
+// identity is the action's as if its parameters were not encrypted: the same value
+// encrypted again is no reason to leave a warm container.
+func (c *Actions) identity(a *entity.Action) string {
+	plain := *a
+	plain.Parameters = c.keys.Unlock(a.Parameters)
+	return plain.Identity()
 }
 
 // Close ends the cache's goroutines.

@@ -16,6 +16,7 @@ import (
 	"github.com/gowhisk/gowhisk/invoker/pool"
 	"github.com/gowhisk/gowhisk/pkg/bus"
 	"github.com/gowhisk/gowhisk/pkg/bus/local"
+	"github.com/gowhisk/gowhisk/pkg/encryption"
 	"github.com/gowhisk/gowhisk/pkg/entity"
 	"github.com/gowhisk/gowhisk/pkg/store"
 	"github.com/gowhisk/gowhisk/pkg/store/sqlite"
@@ -40,6 +41,9 @@ type world struct {
 	completed chan *bus.Completion
 }
 
+// noKeys decrypts nothing.
+var noKeys *encryption.Keyring
+
 type noKinds struct{}
 
 func (noKinds) HasSentinels(*entity.Exec) bool { return true }
@@ -56,7 +60,7 @@ func newWorld(t *testing.T, path string, wants int64) *world {
 	require.NoError(t, err)
 	log := zaptest.NewLogger(t)
 	w.settler = activation.NewSettler(w.queue, w.bus, 0, time.Millisecond, log)
-	actions := NewActions(w.db.Entities())
+	actions := NewActions(w.db.Entities(), noKeys)
 	w.wants.Store(wants)
 	w.feed = New(Config{MaxAge: time.Hour, Limits: entity.DefaultLimitRanges(), Kinds: noKinds{}}, w.queue, actions, w.settler, w, log)
 	return w
@@ -258,7 +262,7 @@ func TestStopHandsBackWhatWasNotSubmitted(t *testing.T) {
 	w.start()
 	m := w.publish(a, nil)
 	job := w.job()
-	activation.NewRunner(activation.DefaultConfig(), w.db.Entities(), w.settler, zaptest.NewLogger(t)).Abandon(t.Context(), job, pool.ErrHandedBack)
+	activation.NewRunner(activation.DefaultConfig(), w.db.Entities(), noKeys, w.settler, zaptest.NewLogger(t)).Abandon(t.Context(), job, pool.ErrHandedBack)
 	w.stop()
 	w = newWorld(t, path, 10)
 	w.start()

@@ -17,6 +17,7 @@ import (
 	"github.com/gowhisk/gowhisk/invoker/feed"
 	"github.com/gowhisk/gowhisk/invoker/pool"
 	"github.com/gowhisk/gowhisk/pkg/bus"
+	"github.com/gowhisk/gowhisk/pkg/encryption"
 	"github.com/gowhisk/gowhisk/pkg/entity"
 	"github.com/gowhisk/gowhisk/pkg/runtimes"
 	"github.com/gowhisk/gowhisk/pkg/store"
@@ -43,8 +44,10 @@ type Deps struct {
 	Entities  store.EntityStore
 	Factory   container.Factory
 	Manifest  *runtimes.Manifest
-	Log       *zap.Logger
-	Registry  prometheus.Registerer
+	// Keys decrypt parameters; nil has none.
+	Keys     *encryption.Keyring
+	Log      *zap.Logger
+	Registry prometheus.Registerer
 }
 
 // Service is one invoker.
@@ -63,9 +66,9 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Service, error) {
 	if err := deps.Factory.Sweep(ctx); err != nil {
 		return nil, fmt.Errorf("removing containers of an earlier run: %w", err)
 	}
-	s := &Service{cfg: cfg, deps: deps, actions: feed.NewActions(deps.Entities)}
+	s := &Service{cfg: cfg, deps: deps, actions: feed.NewActions(deps.Entities, deps.Keys)}
 	s.settler = activation.NewSettler(deps.Queue, deps.Completer, cfg.ID, cfg.Activation.SettleRetry, deps.Log)
-	runner := activation.NewRunner(cfg.Activation, deps.Entities, s.settler, deps.Log)
+	runner := activation.NewRunner(cfg.Activation, deps.Entities, deps.Keys, s.settler, deps.Log)
 	s.pool = pool.NewLoop(cfg.Pool, environment{deps.Factory, cfg.ContainerEnv}, newObserver(runner, deps.Registry), pool.SystemClock{}, deps.Log)
 	s.feed = feed.New(feed.Config{
 		MaxAge: cfg.MaxQueueAge,

@@ -20,10 +20,11 @@ type Config struct {
 	AdminFile   string `koanf:"admin-credentials" usage:"file with the user:password that may disable the server on the metrics address; empty lets nobody"`
 	APIHost     string `koanf:"api-host" usage:"URL at which actions reach the API (__OW_API_HOST); empty takes the address"`
 
-	DataDir     string        `koanf:"data-dir" usage:"directory of the database and of the containers' files"`
-	Ephemeral   bool          `koanf:"ephemeral" usage:"keep nothing: the database lives in memory, files in a temporary directory"`
-	Synchronous string        `koanf:"synchronous" usage:"normal survives the death of the process, full also a power loss, at a tenth of the speed"`
-	Retention   time.Duration `koanf:"activation-retention" usage:"how long activation records are kept; 0 keeps them for ever"`
+	DataDir       string        `koanf:"data-dir" usage:"directory of the database and of the containers' files"`
+	Ephemeral     bool          `koanf:"ephemeral" usage:"keep nothing: the database lives in memory, files in a temporary directory"`
+	Synchronous   string        `koanf:"synchronous" usage:"normal survives the death of the process, full also a power loss, at a tenth of the speed"`
+	ParameterKeys string        `koanf:"parameter-keys" usage:"file of the keys that parameters of actions and packages are encrypted with; empty keeps them as they are sent"`
+	Retention     time.Duration `koanf:"activation-retention" usage:"how long activation records are kept; 0 keeps them for ever"`
 
 	Memory        int           `koanf:"memory" usage:"memory for action containers together, in MB"`
 	CPUs          int           `koanf:"cpus" usage:"how many CPUs the server itself uses; 0 is half of them, for actions need the others"`

@@ -24,6 +24,7 @@ import (
 	"github.com/gowhisk/gowhisk/invoker/container/process"
 	invoker "github.com/gowhisk/gowhisk/invoker/service"
 	"github.com/gowhisk/gowhisk/pkg/bus/local"
+	"github.com/gowhisk/gowhisk/pkg/encryption"
 	"github.com/gowhisk/gowhisk/pkg/entity"
 	"github.com/gowhisk/gowhisk/pkg/store/sqlite"
 	"github.com/gowhisk/gowhisk/runtimes"
@@ -59,6 +60,7 @@ type Server struct {
 	controller *controller.Service
 	invoker    *invoker.Service
 	registry   *prometheus.Registry
+	keys       *encryption.Keyring // nil if there are none
 	closers    []func() error
 }
 
@@ -86,6 +88,9 @@ func (s *Server) open(ctx context.Context, build Build) error {
 		if s.metrics, err = s.listen(s.cfg.MetricsAddr, "--metrics-addr"); err != nil {
 			return err
 		}
+	}
+	if s.keys, err = openKeys(s.cfg.ParameterKeys); err != nil {
+		return err
 	}
 	if s.dir, err = openDataDir(ctx, s.cfg); err != nil {
 		return err
@@ -140,7 +145,7 @@ func (s *Server) assemble(ctx context.Context, build Build) error {
 	if err != nil {
 		return err
 	}
-	messages := local.New(s.db, local.Options{})
+	messages := local.New(s.db, local.Options{MaxMessage: maxMessage(s.keys)})
 	queue, err := messages.Queue(0)
 	if err != nil {
 		return err
@@ -152,7 +157,7 @@ func (s *Server) assemble(ctx context.Context, build Build) error {
 		return err
 	}
 	s.controller, err = controller.New(s.controllerConfig(build), controller.Deps{
-		Entities: s.db.Entities(), Activations: s.db.Activations(), Subjects: s.db.Subjects(), Deliveries: s.db.Deliveries(),
+		Entities: encryption.Entities(s.db.Entities(), s.keys), Activations: s.db.Activations(), Subjects: s.db.Subjects(), Deliveries: s.db.Deliveries(),
 		Publisher: messages, Journal: messages, Balancer: balancer.Single(0), Manifest: manifest,
 		Log: s.controllerLog(), Registry: s.registry,
 	})
@@ -166,7 +171,7 @@ func (s *Server) assemble(ctx context.Context, build Build) error {
 		ContainerEnv: []string{"__OW_API_HOST=" + s.apiHost()},
 	}, invoker.Deps{
 		Queue: queue, Completer: messages, Entities: s.db.Entities(), Factory: factory, Manifest: manifest,
-		Log: s.log.Named("invoker"), Registry: s.registry,
+		Keys: s.keys, Log: s.log.Named("invoker"), Registry: s.registry,
 	})
 	if err != nil {
 		return errors.Join(err, factory.Close())

@@ -73,6 +73,9 @@ func run(ctx context.Context, p plan) (err error) {
 			return fmt.Errorf("%s: %w", language.name, err)
 		}
 	}
+	if err := measureWeb(ctx, p, s, &results); err != nil {
+		return fmt.Errorf("web actions: %w", err)
+	}
 	if err := measureManyActions(ctx, p, s, &results); err != nil {
 		return fmt.Errorf("many actions: %w", err)
 	}

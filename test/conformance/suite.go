@@ -36,6 +36,7 @@ var Tables = []struct {
 	{"28.5 sequences and conductors", sequences},
 	{"28.6 packages", packages},
 	{"28.7 triggers and rules", triggers},
+	{"28.8 web actions", web},
 	{"28.9 throttling and admin", throttling},
 }
 

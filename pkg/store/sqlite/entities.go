@@ -36,6 +36,17 @@ func (s *entities) Entity(ctx context.Context, id entity.DocID) (found entity.En
 	return e, nil
 }
 
+// EntityIDs returns the keys of entities of all namespaces behind after in their
+// order, at most limit: how to go through all of them.
+func (db *DB) EntityIDs(ctx context.Context, after entity.DocID, limit int) ([]entity.DocID, error) {
+	var ids []entity.DocID
+	err := db.scan(ctx, `SELECT id FROM entities WHERE id > ? ORDER BY id LIMIT ?`, func(r *Row) error {
+		ids = append(ids, entity.DocID(r.String(0)))
+		return nil
+	}, string(after), limit)
+	return ids, err
+}
+
 // A revision is the row's seq; nobody else looks into it.
 func formatRevision(seq int64) string { return strconv.FormatInt(seq, 10) }
 

@@ -1,0 +1,2 @@
+def main(args):
+    return {"longest": max(args["words"], key=len)}
