@@ -153,10 +153,10 @@ func (s *Service) assemble(d Deps) error {
 	web.New(web.Deps{
 		API: front, Identities: s.auth, Rights: rights, Throttle: s.throttle, Catalog: s.catalog, Composer: s.composer, Wait: s.cfg.Times.Wait,
 	}).Register(s.router)
-	webhook.New(webhook.Config{MaxPayloadSize: s.cfg.Sizes.Payload, Timeout: s.cfg.Times.Request}, webhook.Deps{
-		Catalog: s.catalog, Owners: d.Subjects, Throttle: s.throttle, Firer: s.composer, Deliveries: d.Deliveries,
-		Metrics: metrics, Log: d.Log, Now: d.Now,
-	}).Register(s.router, front)
+	webhook.New(webhook.Deps{
+		API: front, Owners: s.auth, Throttle: s.throttle, Catalog: s.catalog, Firer: s.composer, Deliveries: d.Deliveries,
+		Timeout: s.cfg.Times.Request, Metrics: metrics, Log: d.Log, Now: d.Now,
+	}).Register(s.router)
 	apidoc.Register(s.router, front)
 	operator, err := s.cfg.operator()
 	if err != nil {

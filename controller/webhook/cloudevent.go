@@ -20,6 +20,8 @@ import (
 // cloudEvent is a CloudEvent 1.0, in either mode of its HTTP binding.
 type cloudEvent struct {
 	id, source, kind string
+	// inBody: the attributes are part of the body, in the structured mode.
+	inBody bool
 	// json is the event in the JSON format: attributes, and data or data_base64.
 	json json.RawMessage
 }
@@ -52,7 +54,11 @@ func structured(body []byte) (*cloudEvent, error) {
 		}
 		return ""
 	}
-	return checkedEvent(attribute, entity.Compact(bytes.TrimSpace(body)))
+	e, err := checkedEvent(attribute, entity.Compact(bytes.TrimSpace(body)))
+	if err == nil {
+		e.inBody = true
+	}
+	return e, err
 }
 
 // checkedEvent checks the attributes that every event has.

@@ -152,9 +152,9 @@ func TestSendersNameTheirDeliveries(t *testing.T) {
 	}{
 		"github": {example{webhook: `{"verify":"github"` + secret, header: map[string]string{"X-GitHub-Delivery": "72d3162e", "X-GitHub-Event": "push"}},
 			sender{"72d3162e", "id 72d3162e", "push"}},
-		"gitlab": {example{webhook: `{"verify":"gitlab"` + secret, header: map[string]string{"X-Gitlab-Event": "Push Hook", "X-Gitlab-Event-UUID": "u", "Idempotency-Key": "k", "Webhook-Id": "w"}},
+		"gitlab": {example{webhook: `{"verify":"gitlab"` + secret, header: map[string]string{"X-Gitlab-Event": "Push Hook", "X-Gitlab-Event-UUID": "u", "Idempotency-Key": "k"}},
 			sender{"k", "id k", "Push Hook"}},
-		"gitlab_signed": {example{webhook: `{"verify":"gitlab"` + secret, header: map[string]string{"X-Gitlab-Event-UUID": "u", "Webhook-Id": "w"}},
+		"gitlab_signed": {example{webhook: `{"verify":"gitlab"` + secret, header: map[string]string{"X-Gitlab-Event-UUID": "u", "Idempotency-Key": "k", "Webhook-Id": "w"}},
 			sender{"w", "id w", ""}},
 		"gitlab_old": {example{webhook: `{"verify":"gitlab"` + secret, header: map[string]string{"X-Gitlab-Event-UUID": "u"}, body: "{}"},
 			sender{"u", "body 44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a u", ""}},
@@ -176,6 +176,16 @@ func TestSendersNameTheirDeliveries(t *testing.T) {
 		}
 		require.Equal(t, c.want, identify(w, r, nil, nonce), name)
 	}
+}
+
+func TestUnsignedIDsOfCloudEventsDoNotCountWhereTimeIsSigned(t *testing.T) {
+	w := &entity.Webhook{Verify: entity.WebhookSlack}
+	r := &Request{Header: http.Header{}}
+	e := &cloudEvent{id: "1", source: "/s", kind: "t"}
+	require.Equal(t, sender{key: "nonce n", event: "t"}, identify(w, r, e, "n"))
+	require.Equal(t, sender{id: "1", key: "event /s 1", event: "t"}, identify(w, r, e, ""))
+	e.inBody = true
+	require.Equal(t, sender{id: "1", key: "event /s 1", event: "t"}, identify(w, r, e, "n"))
 }
 
 func TestIDsAreDerived(t *testing.T) {

@@ -16,6 +16,7 @@ import (
 	"github.com/gowhisk/gowhisk/controller/catalog"
 	"github.com/gowhisk/gowhisk/controller/compose"
 	"github.com/gowhisk/gowhisk/controller/entitle"
+	"github.com/gowhisk/gowhisk/controller/identity"
 	"github.com/gowhisk/gowhisk/pkg/bus"
 	"github.com/gowhisk/gowhisk/pkg/entity"
 	"github.com/gowhisk/gowhisk/pkg/store"
@@ -26,9 +27,10 @@ type Firer interface {
 	Fire(ctx context.Context, f *compose.Fire) (entity.ActivationID, error)
 }
 
-// Owners finds who a webhook acts for, as store.SubjectStore does.
+// Owners finds who a webhook acts for, as identity.Authenticator does.
 type Owners interface {
-	Identities(ctx context.Context, namespace string, limit int) ([]*entity.Identity, error)
+	// Owner returns an identity of the namespace, or store.ErrNotFound.
+	Owner(ctx context.Context, namespace string) (*entity.Identity, error)
 }
 
 // Throttle counts the fires of a namespace, as entitle.Throttle does.
@@ -39,6 +41,7 @@ type Throttle interface {
 
 var (
 	_ Firer    = (*compose.Composer)(nil)
+	_ Owners   = (*identity.Authenticator)(nil)
 	_ Throttle = (*entitle.Throttle)(nil)
 )
 
@@ -61,24 +64,19 @@ type Metrics interface {
 	Delivery(outcome string)
 }
 
-// Config holds the knobs of a Handler.
-type Config struct {
-	// MaxPayloadSize bounds the body; a namespace may have a lower bound of its own.
-	MaxPayloadSize entity.ByteSize
-	// Timeout bounds the work for a delivery.
-	Timeout time.Duration
-}
-
 // Deps are what a Handler works with.
 type Deps struct {
-	Catalog    *catalog.Catalog
+	API        *api.API
 	Owners     Owners
 	Throttle   Throttle
+	Catalog    *catalog.Catalog
 	Firer      Firer
 	Deliveries store.DeliveryStore
-	Metrics    Metrics
-	Log        *zap.Logger
-	Now        func() time.Time
+	// Timeout bounds the work for a delivery.
+	Timeout time.Duration
+	Metrics Metrics
+	Log     *zap.Logger
+	Now     func() time.Time
 }
 
 // Refused deliveries are written down for their owners as long as strangers do not
@@ -90,22 +88,21 @@ const (
 
 // Handler serves webhooks. Safe for concurrent use.
 type Handler struct {
-	cfg      Config
 	deps     Deps
 	refusals *rate.Limiter
 }
 
 // New returns a handler; Register puts it on a router.
-func New(cfg Config, deps Deps) *Handler {
-	return &Handler{cfg: cfg, deps: deps, refusals: rate.NewLimiter(refusalsPerSecond, refusalsAtOnce)}
+func New(deps Deps) *Handler {
+	return &Handler{deps: deps, refusals: rate.NewLimiter(refusalsPerSecond, refusalsAtOnce)}
 }
 
 // Route is the path of webhooks.
 const Route = "/api/v1/webhooks/:ns/:trigger"
 
 // Register puts the route behind the front door of the API.
-func (h *Handler) Register(r *gin.Engine, front *api.API) {
-	r.POST(Route, front.Serve(h.receive))
+func (h *Handler) Register(r *gin.Engine) {
+	r.POST(Route, h.deps.API.Serve(h.receive))
 }
 
 // target is what a delivery is sent to.
@@ -118,7 +115,7 @@ type target struct {
 // receive serves one delivery. Whoever cannot prove who they are learns whether the
 // webhook exists and nothing else, and costs its owner nothing.
 func (h *Handler) receive(x *api.Exchange) error {
-	ctx, cancel := context.WithTimeout(x.Context(), h.cfg.Timeout)
+	ctx, cancel := context.WithTimeout(x.Context(), h.deps.Timeout)
 	defer cancel()
 	t, err := h.target(ctx, x)
 	if err != nil {
@@ -169,14 +166,11 @@ func (h *Handler) target(ctx context.Context, x *api.Exchange) (*target, error) 
 	if webhook == nil || err != nil {
 		return nil, h.notFound(ctx, id)
 	}
-	owners, err := h.deps.Owners.Identities(ctx, trigger.Namespace.Namespace(), 1)
-	if err != nil {
+	owner, err := h.deps.Owners.Owner(ctx, trigger.Namespace.Namespace())
+	if err != nil { // store.ErrNotFound if they are blocked or gone
 		return nil, err
 	}
-	if len(owners) == 0 { // blocked, or gone
-		return nil, store.ErrNotFound
-	}
-	return &target{trigger: trigger, webhook: webhook, owner: owners[0]}, nil
+	return &target{trigger: trigger, webhook: webhook, owner: owner}, nil
 }
 
 // address returns the id of the trigger that the URL names.
@@ -203,10 +197,7 @@ func (h *Handler) notFound(ctx context.Context, id entity.DocID) error {
 
 // read reads the delivery, as much as its owner allows.
 func (h *Handler) read(x *api.Exchange, t *target) (*Request, error) {
-	limit := h.cfg.MaxPayloadSize
-	if own := t.owner.Limits.MaxPayloadSize; own != nil {
-		limit = min(limit, *own)
-	}
+	limit := h.deps.API.PayloadLimit(t.owner)
 	body, err := x.ReadBody(int64(limit), func(size int64) error { return api.RequestTooLarge(size, limit) })
 	if err != nil {
 		return nil, err
@@ -262,7 +253,7 @@ func (h *Handler) wasAccepted(ctx context.Context, d *entity.Delivery) (bool, er
 // the sender, who has heard nothing, sends the delivery again.
 func (h *Handler) fire(ctx context.Context, x *api.Exchange, t *target, d *entity.Delivery) error {
 	// A sender that goes away must not leave it open what became of the delivery.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), h.cfg.Timeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), h.deps.Timeout)
 	defer cancel()
 	id, err := h.deps.Firer.Fire(ctx, &compose.Fire{
 		Identity: t.owner, Transid: x.Transid, Trigger: t.trigger, ID: d.ID, Payload: d.Event,

@@ -25,7 +25,7 @@ const maxLabel = 256
 
 // identify finds out what the sender calls the delivery, and by what it would be
 // recognised if it came again: the header that the owner names, the id of the scheme,
-// the id of a CloudEvent, or else nonce, what the signature covers.
+// the id of a CloudEvent, or nonce, what the signature covers.
 func identify(w *entity.Webhook, r *Request, e *cloudEvent, nonce string) sender {
 	s := schemeSender(w, r)
 	if w.DeliveryID != "" {
@@ -37,7 +37,8 @@ func identify(w *entity.Webhook, r *Request, e *cloudEvent, nonce string) sender
 		if s.event == "" {
 			s.event = e.kind
 		}
-		if s.key == "" { // source and id together are unique
+		// Source and id together are unique; in headers nobody signs them.
+		if s.key == "" && (nonce == "" || e.inBody) {
 			s.id, s.key = e.id, "event "+e.source+" "+e.id
 		}
 	}
@@ -71,11 +72,11 @@ func schemeSender(w *entity.Webhook, r *Request) (s sender) {
 	return s
 }
 
-// gitLabSender: Idempotency-Key and webhook-id stay the same when a delivery is
-// retried. Older versions have X-Gitlab-Event-UUID alone, which webhooks that other
+// gitLabSender: webhook-id, which a signing token signs, and Idempotency-Key are the
+// same and stay so when a delivery is retried. Older versions have X-Gitlab-Event-UUID alone, which webhooks that other
 // webhooks caused share, so that the body counts there too.
 func gitLabSender(r *Request) (s sender) {
-	for _, header := range []string{"Idempotency-Key", headerStandardID} {
+	for _, header := range []string{headerStandardID, "Idempotency-Key"} {
 		if id := r.Header.Get(header); id != "" && s.key == "" {
 			s = named(id)
 		}
