@@ -152,7 +152,7 @@ func operationOf(description *object, method, path string, o *object) operation 
 			alternative := alternative.(*object)
 			text := ", or "
 			if when := alternative.text("when"); when != "" {
-				text = ", with " + when + " "
+				text = "; with " + when + ": "
 			}
 			one.Schema = append(append(one.Schema, run{Text: text}), typeOf(alternative.object("schema"))...)
 		}
