@@ -103,8 +103,8 @@ type Composer struct {
 	running sync.WaitGroup
 	// disabled: new invocations are refused until the process ends.
 	disabled atomic.Bool
-	mu      sync.Mutex // guards closed, and running against a wait that has begun
-	closed  bool
+	mu       sync.Mutex // guards closed, and running against a wait that has begun
+	closed   bool
 }
 
 // New returns a composer. Close ends it.
