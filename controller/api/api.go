@@ -10,7 +10,6 @@ package api
 import (
 	"context"
 	"errors"
-	"sync/atomic"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -107,9 +106,6 @@ type API struct {
 	metrics     Metrics
 	log         *zap.Logger
 	now         func() time.Time
-
-	// disabled: new invocations are refused until the process ends.
-	disabled atomic.Bool
 
 	// The informational documents never change.
 	rootDocument, versionDocument []byte

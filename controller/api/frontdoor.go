@@ -58,11 +58,6 @@ func (a *API) FrontDoor(c *gin.Context) {
 		a.options(x, under(path, apiPrefix))
 		return
 	}
-	if a.disabled.Load() && invokes(c.Request.Method, path) {
-		c.Abort()
-		a.Fail(x, errUnavailable)
-		return
-	}
 	c.Next()
 }
 

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"strconv"
-	"strings"
 
 	"github.com/gin-gonic/gin"
 
@@ -54,7 +53,7 @@ func (a *API) RegisterInternal(r *gin.Engine, i Internal) {
 		if !i.Operator.match(x.Request()) {
 			return errNotOperator
 		}
-		if !a.disabled.Swap(true) {
+		if a.composer.Disable() {
 			a.log.Warn("this controller was disabled: until it is restarted it refuses new invocations with 503")
 		}
 		x.text(http.StatusOK, "controller is disabled")
@@ -128,18 +127,4 @@ func (i Internal) activations(x *Exchange) error {
 func (i Internal) activationCount(x *Exchange) error {
 	x.WriteJSON(http.StatusOK, strconv.AppendInt(nil, int64(i.Flights.InFlight()), 10))
 	return nil
-}
-
-// invokes reports whether a request is for a new activation: of an action, of a
-// trigger directly or through a webhook, or of a web action.
-func invokes(method, path string) bool {
-	switch {
-	case strings.HasPrefix(path, WebPrefix):
-		return true
-	case method != http.MethodPost:
-		return false
-	}
-	rest, ok := strings.CutPrefix(path, namespacesPrefix+"/")
-	_, rest, _ = strings.Cut(rest, "/")
-	return ok && (strings.HasPrefix(rest, "actions/") || strings.HasPrefix(rest, "triggers/")) || under(path, apiPrefix+"/webhooks")
 }

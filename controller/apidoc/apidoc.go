@@ -23,7 +23,7 @@ var spec embed.FS
 
 // files are the parts in the order of the page.
 var files = []string{
-	"swagger", "actions", "packages", "triggers", "webhooks", "rules", "activations", "namespaces", "information",
+	"swagger", "actions", "packages", "triggers", "rules", "webhooks", "activations", "web", "namespaces", "information",
 }
 
 // documents are the two forms of the description.

@@ -42,7 +42,11 @@ type operation struct {
 	BodyRequired                  bool
 	Responses                     []response
 	Curl                          string
+	Like                          []verb // other methods that do the same
 }
+
+// verb is a method, and where the page speaks of it.
+type verb struct{ Method, Anchor string }
 
 type response struct {
 	Status      string
@@ -98,19 +102,28 @@ func render(description *object) (page []byte, policy string, err error) {
 // groups sorts the operations into the collections that their tags name.
 func groups(description *object) []*group {
 	var all []*group
-	byName := map[string]*group{}
+	byName, like := map[string]*group{}, map[string][]verb{}
 	for _, tag := range description.list("tags") {
 		tag := tag.(*object)
 		g := &group{Name: tag.text("name"), Anchor: anchor(tag.text("name")), Description: prose(tag.text("description"))}
 		all, byName[g.Name] = append(all, g), g
 	}
 	operations(description, func(method, path string, o *object) {
+		if other := o.text("x-like"); other != "" {
+			like[other] = append(like[other], verb{method, o.text("operationId")})
+			return
+		}
 		if tags := o.list("tags"); len(tags) > 0 {
 			if g := byName[tags[0].(string)]; g != nil {
 				g.Operations = append(g.Operations, operationOf(description, method, path, o))
 			}
 		}
 	})
+	for _, g := range all {
+		for i := range g.Operations {
+			g.Operations[i].Like = like[g.Operations[i].Anchor]
+		}
+	}
 	return all
 }
 

@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -100,6 +101,8 @@ type Composer struct {
 	stop    context.CancelFunc
 	slots   chan struct{}
 	running sync.WaitGroup
+	// disabled: new invocations are refused until the process ends.
+	disabled atomic.Bool
 	mu      sync.Mutex // guards closed, and running against a wait that has begun
 	closed  bool
 }
@@ -121,6 +124,12 @@ func (c *Composer) Close() {
 	c.running.Wait()
 }
 
+// Disable makes the composer refuse what is new with invoke.ErrUnavailable, and
+// reports whether it did not before. What was accepted is seen through.
+func (c *Composer) Disable() bool { return !c.disabled.Swap(true) }
+
+var errDisabled = fmt.Errorf("%w: the controller was disabled", invoke.ErrUnavailable)
+
 // Running returns how many entries are under way.
 func (c *Composer) Running() int { return len(c.slots) }
 
@@ -128,6 +137,14 @@ func (c *Composer) Running() int { return len(c.slots) }
 // single action. It can also fail with an *entitle.DeniedError for the components
 // of a sequence, and with the reason why the kind may not be invoked.
 func (c *Composer) Invoke(ctx context.Context, r *invoke.Request) (invoke.Result, error) {
+	if c.disabled.Load() {
+		return invoke.Result{}, errDisabled
+	}
+	return c.invoke(ctx, r)
+}
+
+// invoke is Invoke also for what was accepted before the composer was disabled.
+func (c *Composer) invoke(ctx context.Context, r *invoke.Request) (invoke.Result, error) {
 	exec := &r.Callable.Action.Exec
 	if err := c.deps.Kinds.CheckNotDeprecated(exec.Kind); err != nil {
 		return invoke.Result{}, err

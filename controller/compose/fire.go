@@ -34,6 +34,9 @@ type Fire struct {
 // accepted: it will have a record, and its rules' actions are invoked whatever
 // becomes of this process.
 func (c *Composer) Fire(ctx context.Context, f *Fire) (entity.ActivationID, error) {
+	if c.disabled.Load() {
+		return "", errDisabled
+	}
 	if !f.Trigger.HasActiveRule() {
 		return "", nil
 	}
@@ -111,7 +114,7 @@ func (r *run) invokeRule(ctx context.Context, id entity.ActivationID, rule fired
 	if err != nil {
 		return err
 	}
-	_, err = r.composer.Invoke(ctx, &invoke.Request{
+	_, err = r.composer.invoke(ctx, &invoke.Request{
 		Identity: r.identity, Transid: r.task.transid(), Callable: action, Payload: r.task.Arguments,
 		ID: id, Republished: r.resumed,
 	})

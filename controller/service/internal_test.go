@@ -71,7 +71,7 @@ func TestInternalEndpointsAreNotPublic(t *testing.T) {
 
 func TestDisable(t *testing.T) {
 	w := newWorld(t, func(c *service.Config) { c.AdminCredentials = credentials(t, "operator:pass:word\n") })
-	w.a.action("echo")
+	w.a.action("echo", `"annotations":[{"key":"web-export","value":true}]`)
 	w.a.action("slow")
 	w.a.put("_/triggers/t", "{}").is(200)
 	inside := w.internal()
@@ -92,7 +92,6 @@ func TestDisable(t *testing.T) {
 
 	const unavailable = "The server is currently unavailable (because it is overloaded or down for maintenance)."
 	w.a.post("_/actions/echo", "").fails(503, unavailable)
-	w.a.post("ns/actions/none/none", "").fails(503, unavailable)
 	w.a.post("_/triggers/t", "").fails(503, unavailable)
 	w.a.get("/api/v1/web/ns/default/echo").fails(503, unavailable)
 	// What was accepted goes on, and everything else is as before.

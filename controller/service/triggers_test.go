@@ -10,7 +10,6 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/tidwall/gjson"
 
-	"github.com/gowhisk/gowhisk/pkg/bus"
 	"github.com/gowhisk/gowhisk/pkg/entity"
 )
 
@@ -215,20 +214,4 @@ func (w *world) runsOf(name entity.Name) map[entity.ActivationID]int {
 		}
 	}
 	return runs
-}
-
-// contentOf is what the n-th run of an action got, the last if n is negative.
-func (w *world) contentOf(name entity.Name, n int) *bus.ActivationMessage {
-	w.t.Helper()
-	var of []*bus.ActivationMessage
-	for _, m := range w.worker.messages() {
-		if m.Action.Name == name {
-			of = append(of, m)
-		}
-	}
-	if n < 0 {
-		n += len(of)
-	}
-	require.Less(w.t, n, len(of))
-	return of[n]
 }

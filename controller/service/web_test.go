@@ -148,6 +148,13 @@ func TestWebRequests(t *testing.T) {
 		stranger.get("/api/v1/web/ns/public/webecho2.json").is(200)
 		stranger.get("/api/v1/web/other/bound/webecho2.json").pretty().fails(403, "The supplied authentication is not authorized to access 'other/bound'.")
 	})
+	t.Run("a_sequence", func(t *testing.T) {
+		w.a.put("_/actions/webseq", sequence(of("/_/webecho", "/_/webecho"), `"annotations":[{"key":"web-export","value":true}]`)).is(200)
+		r := stranger.get(webPath + "webseq.json/x?a=b").is(200)
+		require.Equal(t, "b", r.object()["a"])
+		require.Equal(t, "/x", r.object()["__ow_path"])
+		require.NotEmpty(t, r.header.Get("x-openwhisk-activation-id"))
+	})
 	t.Run("paths_that_are_no_web_actions", func(t *testing.T) {
 		for _, path := range []string{"/api/v1/web/ns/default", "/api/v1/web/ns/default/", "/api/v1/web/", "/api/v1/web", "/api/v1/web//default/webecho", "/api/v1/web/ns//webecho"} {
 			stranger.get(path).fails(404, noRoute)

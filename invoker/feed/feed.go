@@ -48,6 +48,9 @@ type Config struct {
 	Limits entity.LimitRanges
 	// Kinds tells what the manifest says about kinds.
 	Kinds Kinds
+	// Blocked namespaces run nothing, whatever waits for them; nil knows of none but
+	// those that messages say to be.
+	Blocked Blocked
 }
 
 // Kinds is what a feed asks of the runtimes manifest.
@@ -67,6 +70,7 @@ type Feed struct {
 	settler Settler
 	pool    Pool
 	log     *zap.Logger
+	blocked blacklist
 
 	// fetching counts claimed activations whose actions are being read; fetched
 	// has a token when it has fallen.
@@ -77,7 +81,7 @@ type Feed struct {
 
 // New returns a feed.
 func New(cfg Config, queue bus.Queue, actions *Actions, settler Settler, p Pool, log *zap.Logger) *Feed {
-	return &Feed{cfg: cfg, queue: queue, actions: actions, settler: settler, pool: p, log: log, fetched: make(chan struct{}, 1)}
+	return &Feed{cfg: cfg, blocked: blacklist{source: cfg.Blocked}, queue: queue, actions: actions, settler: settler, pool: p, log: log, fetched: make(chan struct{}, 1)}
 }
 
 // Run recovers what an earlier owner left and then feeds the pool until ctx ends.
@@ -105,6 +109,7 @@ func (f *Feed) Run(ctx context.Context) error {
 			}
 			continue
 		}
+		f.blocked.refresh(ctx, time.Now(), f.log)
 		for _, d := range deliveries {
 			f.accept(ctx, d)
 		}
@@ -177,7 +182,7 @@ func (f *Feed) arrived() {
 
 // refuse ends what must not run whatever its action is.
 func (f *Feed) refuse(m *bus.ActivationMessage, now time.Time) (entity.Response, bool) {
-	if m.User.Limits.IsBlacklisted() {
+	if m.User.Limits.IsBlacklisted() || f.blocked.has(m.User.Namespace) {
 		return entity.ErrorResponse(entity.StatusApplicationError, "The action was not invoked due to a blacklisted namespace."), true
 	}
 	if age := now.Sub(m.Transid.Start); !m.Transid.Start.IsZero() && age > f.cfg.MaxAge {

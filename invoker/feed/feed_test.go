@@ -62,7 +62,7 @@ func newWorld(t *testing.T, path string, wants int64) *world {
 	w.settler = activation.NewSettler(w.queue, w.bus, 0, time.Millisecond, log)
 	actions := NewActions(w.db.Entities(), noKeys)
 	w.wants.Store(wants)
-	w.feed = New(Config{MaxAge: time.Hour, Limits: entity.DefaultLimitRanges(), Kinds: noKinds{}}, w.queue, actions, w.settler, w, log)
+	w.feed = New(Config{MaxAge: time.Hour, Limits: entity.DefaultLimitRanges(), Kinds: noKinds{}, Blocked: w.db}, w.queue, actions, w.settler, w, log)
 	return w
 }
 
@@ -197,6 +197,31 @@ func TestFeedEndsWhatMustNotRun(t *testing.T) {
 			require.JSONEq(t, string(entity.ErrorResponse(c.status, c.text).Result), string(r.Response.Result))
 			kind, _ := r.Annotations.String("kind")
 			require.Equal(t, c.kind, kind)
+			require.Empty(t, w.submitted)
+		})
+	}
+}
+
+// TestNamespaceThatIsBlockedWhileItsWorkWaits: the message says nothing of it.
+func TestNamespaceThatIsBlockedWhileItsWorkWaits(t *testing.T) {
+	for name, block := range map[string]func(*world) error{
+		"by_its_limits": func(w *world) error {
+			zero := 0
+			return w.db.Subjects().PutLimits(w.t.Context(), "guest", &entity.UserLimits{ConcurrentInvocations: &zero})
+		},
+		"by_its_subject": func(w *world) error {
+			s := &entity.Subject{Name: "guest", Blocked: true, Namespaces: []entity.SubjectNamespace{{Name: "guest", AuthKey: entity.NewAuthKey()}}}
+			return w.db.Subjects().PutSubject(w.t.Context(), s)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, t.TempDir()+"/db", 4)
+			m := w.publish(w.action("hello"), nil)
+			require.NoError(t, block(w))
+			w.start()
+			r := w.record(m)
+			require.Equal(t, entity.StatusApplicationError, r.Response.StatusCode)
+			require.Contains(t, string(r.Response.Result), "The action was not invoked due to a blacklisted namespace.")
 			require.Empty(t, w.submitted)
 		})
 	}

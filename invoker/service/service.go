@@ -45,7 +45,9 @@ type Deps struct {
 	Factory   container.Factory
 	Manifest  *runtimes.Manifest
 	// Keys decrypt parameters; nil has none.
-	Keys     *encryption.Keyring
+	Keys *encryption.Keyring
+	// Blocked says which namespaces may run nothing; nil knows of none.
+	Blocked  feed.Blocked
 	Log      *zap.Logger
 	Registry prometheus.Registerer
 }
@@ -71,9 +73,10 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Service, error) {
 	runner := activation.NewRunner(cfg.Activation, deps.Entities, deps.Keys, s.settler, deps.Log)
 	s.pool = pool.NewLoop(cfg.Pool, environment{deps.Factory, cfg.ContainerEnv}, newObserver(runner, deps.Registry), pool.SystemClock{}, deps.Log)
 	s.feed = feed.New(feed.Config{
-		MaxAge: cfg.MaxQueueAge,
-		Limits: cfg.Limits,
-		Kinds:  kinds{deps.Manifest},
+		MaxAge:  cfg.MaxQueueAge,
+		Limits:  cfg.Limits,
+		Kinds:   kinds{deps.Manifest},
+		Blocked: deps.Blocked,
 	}, deps.Queue, s.actions, s.settler, s.pool, deps.Log)
 	registerGauges(deps.Registry, s)
 	return s, nil

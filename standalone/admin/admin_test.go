@@ -65,6 +65,8 @@ func TestCommands(t *testing.T) {
 		{"user list team -k", key2, ""},
 		{"user list none", "", `no identities found for namespace "none"`},
 		{"user whois " + key2, "subject: alice\nnamespace: team", ""},
+		{"user list team -p 0", "", "pick at least 1 identity to show"},
+		{"user whois nonsense", "", "Subject id is not recognized"},
 		{"user whois 22222222-2222-4222-8222-222222222222:" + strings.Repeat("x", 64), "", "Subject id is not recognized"},
 		{"user block alice", `"alice" blocked successfully`, ""},
 		{"user create alice --ns more", "", "The subject you want to edit is blocked"},
@@ -86,6 +88,9 @@ func TestCommands(t *testing.T) {
 		{"limits set alice --invocationsPerMinute 5 --allowedKinds python:3.11,nodejs:20", `Limits successfully set for "alice"`, ""},
 		{"limits set alice --storeActivations false --maxPayloadSize=512KB", `Limits successfully set for "alice"`, ""},
 		{"limits get alice", "invocationsPerMinute = 5\nallowedKinds = nodejs:20,python:3.11\nstoreActivations = false\nmaxPayloadSize = 524288 B", ""},
+		{"limits set alice --storeActivations Yes --allowedKinds nodejs:20 python:3.11 go:1.22", `Limits successfully set for "alice"`, ""},
+		{"limits get alice", "invocationsPerMinute = 5\nallowedKinds = go:1.22,nodejs:20,python:3.11\nstoreActivations = true\nmaxPayloadSize = 524288 B", ""},
+		{"limits set alice bobby --invocationsPerMinute 5", "", "accepts 1 arg(s), received 2"},
 		{"limits delete alice", "Limits deleted", ""},
 		{"limits delete alice", "", `No limits found for "alice"`},
 	} {

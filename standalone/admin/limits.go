@@ -34,8 +34,17 @@ func limitsSet(open Open) *cobra.Command {
 		Use:     "set NAMESPACE --FIELD VALUE ...",
 		Short:   "Set limits of a namespace; fields that are not given stay as they are",
 		Example: "  gowhisk admin limits set guest --invocationsPerMinute 1000 --maxActionMemory 512 --allowedKinds nodejs:20,python:3.11",
-		Args:    cobra.ExactArgs(1),
+		// wskadmin takes kinds as so many words: those behind the first end up here.
+		Args: func(cmd *cobra.Command, args []string) error {
+			if cmd.Flags().Changed("allowedKinds") {
+				return cobra.MinimumNArgs(1)(cmd, args)
+			}
+			return cobra.ExactArgs(1)(cmd, args)
+		},
 		RunE: run(open, func(ctx context.Context, cmd *cobra.Command, subjects store.SubjectStore, args []string) error {
+			if len(args) > 1 {
+				*values["allowedKinds"] += "," + strings.Join(args[1:], ",")
+			}
 			if _, err := entity.ParseNamespace(args[0]); err != nil {
 				return err
 			}
@@ -109,11 +118,14 @@ func setLimit(l *entity.UserLimits, name, text string) error {
 	case "maxParameterSize", "maxPayloadSize", "truncationSize", "warmedContainerKeepingTimeout":
 		raw = strconv.Quote(text)
 	case "storeActivations":
-		b, err := strconv.ParseBool(text)
-		if err != nil {
+		switch strings.ToLower(text) {
+		case "true", "yes":
+			raw = "true"
+		case "false", "no":
+			raw = "false"
+		default:
 			return fmt.Errorf("--%s: %q is not true or false", name, text)
 		}
-		raw = strconv.FormatBool(b)
 	default:
 		if n, err := strconv.Atoi(text); err != nil || n < 0 {
 			return fmt.Errorf("--%s: %q is not a whole number of at least 0", name, text)

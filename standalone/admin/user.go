@@ -207,8 +207,11 @@ func userList(open Open) *cobra.Command {
 		Short: "List the identities of a namespace",
 		Args:  cobra.ExactArgs(1),
 		RunE: run(open, func(ctx context.Context, cmd *cobra.Command, subjects store.SubjectStore, args []string) error {
-			if all {
+			switch {
+			case all:
 				pick = 0
+			case pick < 1:
+				return failf("pick at least 1 identity to show")
 			}
 			list, err := subjects.Identities(ctx, args[0], pick)
 			if err != nil {
@@ -240,8 +243,8 @@ func userWhois(open Open) *cobra.Command {
 		Args:  cobra.ExactArgs(1),
 		RunE: run(open, func(ctx context.Context, cmd *cobra.Command, subjects store.SubjectStore, args []string) error {
 			key, err := entity.ParseAuthKey(args[0])
-			if err != nil {
-				return err
+			if err != nil { // nobody's, as wskadmin says
+				return failf("Subject id is not recognized")
 			}
 			id, err := subjects.IdentityByUUID(ctx, key.UUID)
 			if errors.Is(err, store.ErrNotFound) || err == nil && id.Key != key {

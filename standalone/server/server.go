@@ -171,7 +171,7 @@ func (s *Server) assemble(ctx context.Context, build Build) error {
 		ContainerEnv: []string{"__OW_API_HOST=" + s.apiHost()},
 	}, invoker.Deps{
 		Queue: queue, Completer: messages, Entities: s.db.Entities(), Factory: factory, Manifest: manifest,
-		Keys: s.keys, Log: s.log.Named("invoker"), Registry: s.registry,
+		Keys: s.keys, Blocked: s.db, Log: s.log.Named("invoker"), Registry: s.registry,
 	})
 	if err != nil {
 		return errors.Join(err, factory.Close())

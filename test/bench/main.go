@@ -25,6 +25,8 @@ type plan struct {
 	openLoop time.Duration // per runtime
 	rate     int           // of the open loop, requests per second
 	actions  int           // of the many-actions comparison
+	listed   int           // records, and actions, of the namespace whose lists are asked for
+	only     string        // "" or the one part to measure
 }
 
 func main() {
@@ -37,6 +39,8 @@ func main() {
 	flag.DurationVar(&p.openLoop, "open-loop", 5*time.Second, "duration of the open loop per runtime")
 	flag.IntVar(&p.rate, "rate", 200, "requests per second of the open loop")
 	flag.IntVar(&p.actions, "actions", 100, "different actions to compare with one")
+	flag.IntVar(&p.listed, "listed", 100_000, "activation records, and actions, to list from; 0 leaves lists out")
+	flag.StringVar(&p.only, "only", "", "measure this part only: lists or calls")
 	flag.Parse()
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -55,7 +59,23 @@ func run(ctx context.Context, p plan) (err error) {
 	defer func() { err = errors.Join(err, os.RemoveAll(scratch)) }()
 
 	var results report
-	if err := measureStart(ctx, p, scratch, &results); err != nil {
+	if p.only != "lists" {
+		if err := measureCalls(ctx, p, scratch, &results); err != nil {
+			return err
+		}
+	}
+	if p.only != "calls" {
+		if err := measureLists(ctx, p, scratch, &results); err != nil {
+			return fmt.Errorf("lists: %w", err)
+		}
+	}
+	results.print(os.Stdout)
+	return results.write(p.out)
+}
+
+// measureCalls measures a server's start and what it adds to a function.
+func measureCalls(ctx context.Context, p plan, scratch string, results *report) (err error) {
+	if err := measureStart(ctx, p, scratch, results); err != nil {
 		return fmt.Errorf("start: %w", err)
 	}
 	s, err := startServer(ctx, p.gowhisk, scratch+"/data")
@@ -69,14 +89,14 @@ func run(ctx context.Context, p plan) (err error) {
 		}
 	}()
 	for _, language := range languages {
-		if err := measureLanguage(ctx, p, s, language, scratch, &results); err != nil {
+		if err := measureLanguage(ctx, p, s, language, scratch, results); err != nil {
 			return fmt.Errorf("%s: %w", language.name, err)
 		}
 	}
-	if err := measureWeb(ctx, p, s, &results); err != nil {
+	if err := measureWeb(ctx, p, s, results); err != nil {
 		return fmt.Errorf("web actions: %w", err)
 	}
-	if err := measureManyActions(ctx, p, s, &results); err != nil {
+	if err := measureManyActions(ctx, p, s, results); err != nil {
 		return fmt.Errorf("many actions: %w", err)
 	}
 	rss, err := residentMB(s.pid())
@@ -84,6 +104,5 @@ func run(ctx context.Context, p plan) (err error) {
 		return err
 	}
 	results.add("memory of the server after the load", rss, "MB")
-	results.print(os.Stdout)
-	return results.write(p.out)
+	return nil
 }

@@ -36,6 +36,7 @@ type route struct {
 	path       string
 	segments   []string
 	operations map[string]*operation // by upper-case method
+	rest       bool                  // the path may go on
 }
 
 type operation struct {
@@ -136,7 +137,7 @@ func (d *Description) match(path string) *route {
 }
 
 func (r *route) matches(segments []string) bool {
-	if len(segments) != len(r.segments) {
+	if len(segments) < len(r.segments) || len(segments) > len(r.segments) && !r.rest {
 		return false
 	}
 	for i, s := range r.segments {

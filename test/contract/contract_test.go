@@ -18,7 +18,7 @@ const description = `{
     "200": {"schema": {"type": "array", "items": {"$ref": "#/definitions/Thing"}},
             "x-alternatives": [{"when": "count", "schema": {"$ref": "#/definitions/Count"}}, {"schema": {"type": "object", "required": ["odd"]}}]}}}},
   "/things/special": {"get": {"operationId": "getSpecial", "produces": ["text/plain"], "responses": {"200": {"schema": {"type": "string", "enum": ["OK"]}}}}},
-  "/web/{name}": {"get": {"operationId": "web", "produces": ["*/*"], "responses": {"default": {"schema": {}}, "404": {"$ref": "#/responses/NotFound"}}}}
+  "/web/{name}": {"get": {"operationId": "web", "x-rest": true, "produces": ["*/*"], "responses": {"default": {"schema": {}}, "404": {"$ref": "#/responses/NotFound"}}}}
 },
 "responses": {"NotFound": {"schema": {"$ref": "#/definitions/Error"}}},
 "definitions": {
@@ -65,6 +65,8 @@ func TestCheck(t *testing.T) {
 		{"a path that nobody knows", "GET", "/other", 404, jsonType, `{"error":"x","code":"id"}`, ""},
 		{"a path that nobody knows, answered", "GET", "/other", 200, jsonType, `{}`, "no such operation"},
 		{"whatever an action says, with a slash more", "GET", "/web/x/", 418, "image/png", "\x89PNG", ""},
+		{"a path that goes on", "GET", "/web/x/y//z", 200, "image/png", "\x89PNG", ""},
+		{"a path that does not reach", "GET", "/web/", 200, "image/png", "\x89PNG", "no such operation"},
 		{"an action's own 404", "GET", "/web/x", 404, "text/html", "gone", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {

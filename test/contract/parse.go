@@ -21,6 +21,7 @@ type documentOperation struct {
 	OperationID string
 	Produces    []string
 	Responses   map[string]documentResponse
+	Rest        bool `json:"x-rest"`
 }
 
 type documentResponse struct {
@@ -33,7 +34,7 @@ type documentResponse struct {
 }
 
 // Parse reads a description in Swagger 2.0 with the extensions x-oneOf,
-// x-nullable and x-alternatives.
+// x-nullable, x-alternatives and x-rest.
 func Parse(text []byte) (*Description, error) {
 	// Schemas become those of OpenAPI 3, which has unions.
 	replaced := strings.NewReplacer(`"x-oneOf"`, `"oneOf"`, `"x-nullable"`, `"nullable"`, "#/definitions/", "#/components/schemas/").Replace(string(text))
@@ -49,6 +50,7 @@ func Parse(text []byte) (*Description, error) {
 		r := route{path: path, segments: strings.Split(path, "/"), operations: map[string]*operation{}}
 		for method, o := range item {
 			r.operations[strings.ToUpper(method)] = doc.operation(o)
+			r.rest = r.rest || o.Rest
 		}
 		d.routes = append(d.routes, r)
 	}

@@ -45,13 +45,24 @@ func EncodeActivation(a *entity.Activation) EncodedActivation {
 // exists, and reports whether it did.
 func (tx *Tx) RecordActivation(e *EncodedActivation) (stored bool, err error) {
 	a := e.record
-	n, err := tx.Exec(insertActivation, string(a.ActivationID), string(a.Namespace), a.Start, e.path, string(a.Name),
+	n, seq, err := tx.conn.insert(insertActivation, string(a.ActivationID), string(a.Namespace), a.Start, e.path, string(a.Name),
 		e.version, string(a.Cause), a.End, a.Duration, int64(a.Response.StatusCode), boolean(a.Publish), e.annotations,
 		a.Subject, a.Response.Size, []byte(a.Response.Result), e.logs)
 	if err != nil {
 		return false, fmt.Errorf("record activation %s: %w", a.ActivationID, err)
 	}
+	tx.changed += n
+	if n > 0 {
+		tx.countActivation(string(a.Namespace), e.path, a.Start, seq, false)
+	}
 	return n > 0, nil
+}
+
+// countActivation notes for the tally that a record came or went.
+func (tx *Tx) countActivation(namespace, path string, start, seq int64, removed bool) {
+	tx.changes = append(tx.changes,
+		change{series{kind: activationsOfNamespace, scope: namespace}, start, seq, removed},
+		change{series{activationsByName, namespace, path}, start, seq, removed})
 }
 
 func boolean(b bool) int64 {
@@ -100,8 +111,6 @@ const (
 		SELECT seq FROM activations WHERE namespace = ? AND filter_path = ? AND start >= ? AND start <= ?
 		ORDER BY start DESC, seq DESC LIMIT ? OFFSET ?) k
 	CROSS JOIN activations a ON a.seq = k.seq ORDER BY a.start DESC, a.seq DESC`
-	activationCount       = `SELECT count(*) FROM activations WHERE namespace = ? AND start >= ? AND start <= ?`
-	activationCountByName = `SELECT count(*) FROM activations WHERE namespace = ? AND filter_path = ? AND start >= ? AND start <= ?`
 )
 
 var (
@@ -121,44 +130,48 @@ func (s *activations) List(ctx context.Context, q store.ActivationQuery) ([]*ent
 	case q.Name != "":
 		query = listSummariesByName
 	}
+	since, upto := bounds(q)
+	upto, skip, err := s.db.narrow(ctx, seriesOf(q), upto, q.Skip)
+	if err != nil {
+		return nil, err
+	}
 	list := make([]*entity.Activation, 0, min(q.Limit, 200))
-	err := s.db.scan(ctx, query, func(r *Row) error {
+	err = s.db.scan(ctx, query, func(r *Row) error {
 		a, err := read(r)
 		if err == nil {
 			list = append(list, a)
 		}
 		return err
-	}, append(selection(q), sqlLimit(q.Limit), q.Skip)...)
+	}, append(seriesOf(q).args(), since, upto, sqlLimit(q.Limit), skip)...)
 	if err != nil {
 		return nil, err
 	}
 	return list, nil
 }
 
-func (s *activations) Count(ctx context.Context, q store.ActivationQuery) (n int, err error) {
-	query := activationCount
-	if q.Name != "" {
-		query = activationCountByName
-	}
-	err = s.db.scan(ctx, query, func(r *Row) error { n = int(r.Int64(0)); return nil }, selection(q)...)
-	return n, err
+func (s *activations) Count(ctx context.Context, q store.ActivationQuery) (int, error) {
+	since, upto := bounds(q)
+	return s.db.count(ctx, seriesOf(q), since, upto)
 }
 
-// selection returns the arguments of the WHERE clauses.
-func selection(q store.ActivationQuery) []any {
-	args := make([]any, 0, 6)
-	args = append(args, string(q.Namespace))
+// seriesOf is the list that q selects from.
+func seriesOf(q store.ActivationQuery) series {
 	if q.Name != "" {
-		args = append(args, q.Name)
+		return series{activationsByName, string(q.Namespace), q.Name}
 	}
-	since, upto := int64(math.MinInt64), int64(math.MaxInt64)
+	return series{kind: activationsOfNamespace, scope: string(q.Namespace)}
+}
+
+// bounds are the starts between which q selects, inclusively.
+func bounds(q store.ActivationQuery) (since, upto int64) {
+	since, upto = math.MinInt64, math.MaxInt64
 	if q.Since != nil {
 		since = *q.Since
 	}
 	if q.Upto != nil {
 		upto = *q.Upto
 	}
-	return append(args, since, upto)
+	return since, upto
 }
 
 // sqlLimit is a query's limit as SQL has it, where a negative one is no bound.
@@ -185,7 +198,7 @@ func readSummary(r *Row) (*entity.Activation, error) {
 	if a.Version, err = entity.ParseVersion(r.String(4)); err != nil {
 		return nil, fmt.Errorf("activation %s: version %q: %w", a.ActivationID, r.String(4), err)
 	}
-	if err := a.Annotations.UnmarshalJSON(r.Bytes(10)); err != nil {
+	if a.Annotations, err = entity.ParseStoredParameters(r.Bytes(10)); err != nil {
 		return nil, fmt.Errorf("activation %s: annotations: %w", a.ActivationID, err)
 	}
 	return a, nil
@@ -248,6 +261,13 @@ func (s *activations) nextNamespace(ctx context.Context, after string) (next str
 
 func (s *activations) expireSome(ctx context.Context, namespace string, before int64, max int) (n int, err error) {
 	err = s.db.Write(ctx, func(tx *Tx) error {
+		err := tx.Query(`SELECT filter_path, start, seq FROM activations WHERE namespace = ? AND start < ? ORDER BY start LIMIT ?`, func(r *Row) error {
+			tx.countActivation(namespace, r.String(0), r.Int64(1), r.Int64(2), true)
+			return nil
+		}, namespace, before, max)
+		if err != nil {
+			return err
+		}
 		deleted, err := tx.Exec(`DELETE FROM activations WHERE seq IN (
 			SELECT seq FROM activations WHERE namespace = ? AND start < ? ORDER BY start LIMIT ?)`, namespace, before, max)
 		n = int(deleted)

@@ -101,15 +101,32 @@ func (c *conn) run(query string) error {
 // exec runs a statement and returns how many rows it changed; that number means
 // something for INSERT, UPDATE and DELETE only.
 func (c *conn) exec(query string, args ...any) (int64, error) {
-	s, err := c.prepare(query)
-	if err != nil {
-		return 0, err
-	}
-	result, err := s.ExecContext(context.Background(), c.bind(args))
+	result, err := c.execute(query, args)
 	if err != nil {
 		return 0, err
 	}
 	return result.RowsAffected()
+}
+
+// insert runs an INSERT and returns how many rows it made, and the key of the last.
+func (c *conn) insert(query string, args ...any) (rows, key int64, err error) {
+	result, err := c.execute(query, args)
+	if err != nil {
+		return 0, 0, err
+	}
+	if rows, err = result.RowsAffected(); err != nil {
+		return 0, 0, err
+	}
+	key, err = result.LastInsertId()
+	return rows, key, err
+}
+
+func (c *conn) execute(query string, args []any) (driver.Result, error) {
+	s, err := c.prepare(query)
+	if err != nil {
+		return nil, err
+	}
+	return s.ExecContext(context.Background(), c.bind(args))
 }
 
 // query runs a statement and calls each for every row. A context that can end

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"strconv"
 
 	"github.com/gowhisk/gowhisk/pkg/entity"
@@ -113,14 +114,11 @@ func newEntityRow(e entity.Entity) *entityRow {
 }
 
 func (row *entityRow) put(tx *Tx) error {
-	var current, attachment int64
-	err := tx.Query(`SELECT seq, attachment FROM entities WHERE id = ?`, func(r *Row) error {
-		current, attachment = r.Int64(0), r.Int64(1)
-		return nil
-	}, row.id)
+	old, err := tx.stored(row.id)
 	if err != nil {
 		return err
 	}
+	current := old.seq
 	if row.mustCreate != (current == 0) || !row.mustCreate && current != row.replaces {
 		return store.ErrConflict
 	}
@@ -134,29 +132,32 @@ func (row *entityRow) put(tx *Tx) error {
 		_, err = tx.Exec(`UPDATE entities SET seq = ?, type = ?, namespace = ?, path = ?, updated = ?, packaged = ?, public = ?, summary = ?, document = ? WHERE id = ?`,
 			row.seq, row.kind, row.namespace, row.path, row.updated, row.packaged, row.public, row.summary, row.document, row.id)
 	}
-	if err != nil || row.code == nil {
+	if err != nil {
 		return err
 	}
-	return row.code.write(tx, row.id, row.seq, attachment)
+	if current != 0 {
+		tx.countEntity(old.in, current, true)
+	}
+	tx.countEntity(lists{row.kind, row.namespace, row.path, row.packaged, row.public, row.updated}, row.seq, false)
+	if row.code == nil {
+		return nil
+	}
+	return row.code.write(tx, row.id, row.seq, old.attachment)
 }
 
 func (s *entities) Delete(ctx context.Context, e entity.Entity) error {
 	id, revision := string(e.Head().ID()), parseRevision(e.Head().Revision)
 	err := s.db.Write(ctx, func(tx *Tx) error {
-		var current, attachment int64
-		err := tx.Query(`SELECT seq, attachment FROM entities WHERE id = ?`, func(r *Row) error {
-			current, attachment = r.Int64(0), r.Int64(1)
-			return nil
-		}, id)
+		old, err := tx.stored(id)
 		switch {
 		case err != nil:
 			return err
-		case current == 0:
+		case old.seq == 0:
 			return store.ErrNotFound
-		case current != revision:
+		case old.seq != revision:
 			return store.ErrConflict
 		}
-		if err := deleteAttachment(tx, attachment); err != nil {
+		if err := deleteAttachment(tx, old.attachment); err != nil {
 			return err
 		}
 		if e.Type() == entity.TypeTrigger {
@@ -164,7 +165,8 @@ func (s *entities) Delete(ctx context.Context, e entity.Entity) error {
 				return err
 			}
 		}
-		_, err = tx.Exec(`DELETE FROM entities WHERE seq = ?`, current)
+		tx.countEntity(old.in, old.seq, true)
+		_, err = tx.Exec(`DELETE FROM entities WHERE seq = ?`, old.seq)
 		return err
 	})
 	if err != nil {
@@ -180,7 +182,7 @@ const (
 	ofPackage   = `FROM entities WHERE type = ? AND path = ? AND packaged = 1`
 	ofPublic    = `FROM entities WHERE type = ? AND namespace = ? AND public = 1`
 
-	entityPage = `SELECT e.summary FROM (SELECT seq %s ORDER BY updated DESC, seq DESC LIMIT ? OFFSET ?) k
+	entityPage = `SELECT e.summary FROM (SELECT seq %s AND updated <= ? ORDER BY updated DESC, seq DESC LIMIT ? OFFSET ?) k
 		CROSS JOIN entities e ON e.seq = k.seq ORDER BY e.updated DESC, e.seq DESC`
 )
 
@@ -190,33 +192,74 @@ var (
 	listPublic    = fmt.Sprintf(entityPage, ofPublic)
 )
 
-// queriesFor returns the list and the count of q. A namespace's index holds the
-// packaged actions too.
-func queriesFor(q store.EntityQuery) (list, count string) {
+// listOf returns the list that q selects from, and the query of a page. A namespace's
+// index holds the packaged actions too.
+func listOf(q store.EntityQuery) (s series, page string) {
+	s = series{entitiesOfNamespace, string(q.Type), string(q.Path)}
 	switch {
 	case q.PublicOnly:
-		return listPublic, `SELECT count(*) ` + ofPublic
+		s.kind = entitiesPublic
+		return s, listPublic
 	case q.Path.Package() != "":
-		return listPackage, `SELECT count(*) ` + ofPackage
+		s.kind = entitiesOfPackage
+		return s, listPackage
 	}
-	return listNamespace, `SELECT count(*) ` + ofNamespace
+	return s, listNamespace
+}
+
+// lists are those that an entity is in.
+type lists struct {
+	kind, namespace, path     string
+	packaged, public, updated int64
+}
+
+// countEntity notes for the tally that an entity came into its lists or left them.
+func (tx *Tx) countEntity(in lists, seq int64, removed bool) {
+	add := func(kind seriesKind, filter string) {
+		tx.changes = append(tx.changes, change{series{kind, in.kind, filter}, in.updated, seq, removed})
+	}
+	add(entitiesOfNamespace, in.namespace)
+	if in.packaged != 0 {
+		add(entitiesOfPackage, in.path)
+	}
+	if in.public != 0 {
+		add(entitiesPublic, in.namespace)
+	}
+}
+
+// stored is what a write needs to know of the document that it replaces.
+type stored struct {
+	seq, attachment int64
+	in              lists
+}
+
+// stored returns it for an id; its seq is 0 if there is none.
+func (tx *Tx) stored(id string) (s stored, err error) {
+	err = tx.Query(`SELECT seq, attachment, type, namespace, path, packaged, public, updated FROM entities WHERE id = ?`, func(r *Row) error {
+		s = stored{r.Int64(0), r.Int64(1), lists{r.String(2), r.String(3), r.String(4), r.Int64(5), r.Int64(6), r.Int64(7)}}
+		return nil
+	}, id)
+	return s, err
 }
 
 func (s *entities) List(ctx context.Context, q store.EntityQuery) ([]json.RawMessage, error) {
-	query, _ := queriesFor(q)
+	selected, query := listOf(q)
+	upto, skip, err := s.db.narrow(ctx, selected, math.MaxInt64, q.Skip)
+	if err != nil {
+		return nil, err
+	}
 	list := make([]json.RawMessage, 0, min(q.Limit, 200))
-	err := s.db.scan(ctx, query, func(r *Row) error {
+	err = s.db.scan(ctx, query, func(r *Row) error {
 		list = append(list, r.Bytes(0))
 		return nil
-	}, string(q.Type), string(q.Path), sqlLimit(q.Limit), q.Skip)
+	}, append(selected.args(), upto, sqlLimit(q.Limit), skip)...)
 	if err != nil {
 		return nil, err
 	}
 	return list, nil
 }
 
-func (s *entities) Count(ctx context.Context, q store.EntityQuery) (n int, err error) {
-	_, query := queriesFor(q)
-	err = s.db.scan(ctx, query, func(r *Row) error { n = int(r.Int64(0)); return nil }, string(q.Type), string(q.Path))
-	return n, err
+func (s *entities) Count(ctx context.Context, q store.EntityQuery) (int, error) {
+	selected, _ := listOf(q)
+	return s.db.count(ctx, selected, math.MinInt64, math.MaxInt64)
 }

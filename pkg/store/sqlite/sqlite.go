@@ -6,8 +6,9 @@
 // There is one writing connection. Writers that come together share a commit:
 // the first of them carries out everybody's operations in one transaction while
 // the others wait (see DB.Commit). Readers have their own connections and, with
-// the write-ahead log, block nobody. Nothing is cached outside of SQLite, so
-// what another process writes, such as an admin command, is seen at once.
+// the write-ahead log, block nobody. Only the lengths of lists are
+// remembered outside of SQLite, and forgotten when another process writes: what an
+// admin command does is seen at once.
 package sqlite
 
 import (
@@ -59,6 +60,7 @@ const maxReaders = 8
 type DB struct {
 	writer  *writer
 	readers *readers
+	tally   *tally
 }
 
 // Open opens the database, makes it if it does not exist, and brings it to the
@@ -86,9 +88,11 @@ func Open(_ context.Context, o Options) (*DB, error) {
 		c.close()
 		return nil, explain(err, path)
 	}
+	t := newTally()
 	return &DB{
-		writer:  newWriter(c),
+		writer:  newWriter(c, t),
 		readers: newReaders(maxReaders, func() (*conn, error) { return connect(source, readerPragmas()...) }),
+		tally:   t,
 	}, nil
 }
 
@@ -106,7 +110,8 @@ func openMemory() (*DB, error) {
 	r := newReaders(1, func() (*conn, error) { return nil, ErrClosed })
 	r.open = 1
 	r.idle <- c
-	return &DB{writer: newSharedWriter(r), readers: r}, nil
+	t := newTally()
+	return &DB{writer: newSharedWriter(r, t), readers: r, tally: t}, nil
 }
 
 func writerPragmas(s Synchronous) []string {

@@ -133,6 +133,20 @@ func (s *subjects) identities(ctx context.Context, query string, args ...any) ([
 	return list, err
 }
 
+// BlockedNamespaces returns the namespaces that may run nothing: by their limits
+// (openwhisk-rest-api.md 20.2), or because all their subjects are blocked.
+func (db *DB) BlockedNamespaces(ctx context.Context) (names []string, err error) {
+	err = db.look(ctx, `SELECT namespace FROM limits WHERE json_valid(document)
+			AND (json_extract(document, '$.invocationsPerMinute') = 0 OR json_extract(document, '$.concurrentInvocations') = 0)
+		UNION SELECT i.namespace FROM subjects s JOIN identities i ON i.subject = s.name WHERE s.blocked = 1
+			AND NOT EXISTS (SELECT 1 FROM identities o JOIN subjects t ON t.name = o.subject AND t.blocked = 0 WHERE o.namespace = i.namespace)`,
+		func(r *Row) error {
+			names = append(names, r.String(0))
+			return nil
+		})
+	return names, err
+}
+
 // parseLimits reads a limits document. What cannot be read counts as absent, as
 // a whole (openwhisk-rest-api.md 20.2).
 func parseLimits(document []byte) (*entity.UserLimits, bool) {

@@ -30,6 +30,8 @@ type Operation interface {
 // Tx is the transaction that an operation takes part in.
 type Tx struct {
 	conn *conn
+	// changes are for the tally, once the transaction is committed.
+	changes []change
 	// changed counts rows, to tell whether a failed operation left traces.
 	changed int64
 }
@@ -71,8 +73,11 @@ func (f operationFunc) Settled(error)      {}
 
 // writer owns the writing connection.
 type writer struct {
-	take func() (*conn, error)
-	give func(*conn)
+	take  func() (*conn, error)
+	give  func(*conn)
+	tally *tally
+	// changes is memory of the one who leads.
+	changes []change
 
 	mu      sync.Mutex // guards the rest
 	queue   []*pending // waiting for the transaction under way to end
@@ -82,17 +87,17 @@ type writer struct {
 	dispose func()
 }
 
-func newWriter(c *conn) *writer {
-	return makeWriter(func() (*conn, error) { return c, nil }, func(*conn) {}, c.close)
+func newWriter(c *conn, t *tally) *writer {
+	return makeWriter(t, func() (*conn, error) { return c, nil }, func(*conn) {}, c.close)
 }
 
 // newSharedWriter writes with a connection of r, taking turns with the readers.
-func newSharedWriter(r *readers) *writer {
-	return makeWriter(func() (*conn, error) { return r.take(context.Background()) }, r.give, func() {})
+func newSharedWriter(r *readers, t *tally) *writer {
+	return makeWriter(t, func() (*conn, error) { return r.take(context.Background()) }, r.give, func() {})
 }
 
-func makeWriter(take func() (*conn, error), give func(*conn), dispose func()) *writer {
-	w := &writer{take: take, give: give, dispose: dispose}
+func makeWriter(t *tally, take func() (*conn, error), give func(*conn), dispose func()) *writer {
+	w := &writer{tally: t, take: take, give: give, dispose: dispose}
 	w.idle.L = &w.mu
 	return w
 }
@@ -221,7 +226,7 @@ func (w *writer) transact(batch []*pending) []*pending {
 		return failAll(batch, err)
 	}
 	defer w.give(c)
-	tx := &Tx{conn: c}
+	tx := &Tx{conn: c, changes: w.changes[:0]}
 	if _, err := c.exec("BEGIN IMMEDIATE"); err != nil {
 		return failAll(batch, fmt.Errorf("begin a transaction: %w", err))
 	}
@@ -231,8 +236,11 @@ func (w *writer) transact(batch []*pending) []*pending {
 				break
 			}
 		}
-		before := tx.changed
+		before, noted := tx.changed, len(tx.changes)
 		batch[i].apply(tx)
+		if batch[i].err != nil {
+			tx.changes = tx.changes[:noted]
+		}
 		if batch[i].err != nil && (tx.changed != before || isFatal(batch[i].err)) {
 			_, _ = c.exec("ROLLBACK") // fails if SQLite has rolled back already
 			return w.again(c, batch)
@@ -242,6 +250,8 @@ func (w *writer) transact(batch []*pending) []*pending {
 		_, _ = c.exec("ROLLBACK")
 		return failAll(batch, fmt.Errorf("commit: %w", err))
 	}
+	w.tally.committed(tx.changes)
+	w.changes = tx.changes // its memory, for the next one
 	return batch
 }
 
@@ -251,7 +261,7 @@ func (w *writer) again(c *conn, batch []*pending) []*pending {
 	if len(batch) == 1 {
 		return batch
 	}
-	tx := &Tx{conn: c}
+	tx := &Tx{conn: c, changes: w.changes[:0]}
 	if _, err := c.exec("BEGIN IMMEDIATE"); err != nil {
 		return failAll(batch, fmt.Errorf("begin a transaction: %w", err))
 	}
@@ -268,6 +278,8 @@ func (w *writer) again(c *conn, batch []*pending) []*pending {
 		_, _ = c.exec("ROLLBACK")
 		return failAll(batch, fmt.Errorf("commit: %w", err))
 	}
+	w.tally.committed(tx.changes)
+	w.changes = tx.changes // its memory, for the next one
 	return batch
 }
 
@@ -277,8 +289,10 @@ func (p *pending) applyAlone(tx *Tx) error {
 	if _, err := tx.conn.exec("SAVEPOINT operation"); err != nil {
 		return err
 	}
+	before := len(tx.changes)
 	p.apply(tx)
 	if p.err != nil {
+		tx.changes = tx.changes[:before]
 		if _, err := tx.conn.exec("ROLLBACK TO operation"); err != nil {
 			return errors.Join(p.err, err)
 		}
