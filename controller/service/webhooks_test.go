@@ -135,6 +135,16 @@ func TestWebhook(t *testing.T) {
 		h.send(body, signature, "X-GitHub-Delivery: d-last").activation()
 		require.Equal(t, "d-last", h.event()["delivery"].(map[string]any)["senderId"])
 	})
+	t.Run("what_a_crash_left_unwritten_heals", func(t *testing.T) {
+		id := h.deliveries()[0]["id"].(string)
+		_, err := w.db.Deliveries().Expire(t.Context(), w.clock.Now().Add(time.Hour), 1000)
+		require.NoError(t, err)
+		require.Empty(t, h.deliveries(), "as if the server had died between firing and writing")
+		require.Equal(t, id, h.send(body, signature, "X-GitHub-Delivery: d-last").activation())
+		require.Equal(t, id, h.deliveries()[0]["activationId"])
+		h.send(body, signature, "X-GitHub-Delivery: d-after").activation()
+		require.Equal(t, "d-after", h.event()["delivery"].(map[string]any)["senderId"], "the next that fired")
+	})
 	t.Run("nobody_else_fires", func(t *testing.T) {
 		h.send(body).fails(401, "The delivery could not be verified.")
 		h.send(body+" ", signature).fails(401, "The delivery could not be verified.")
@@ -157,7 +167,7 @@ func TestWebhook(t *testing.T) {
 				counts[m.Label[0].GetValue()] = m.Counter.GetValue()
 			}
 		}
-		require.Equal(t, map[string]float64{"accepted": 6, "repeated": 8, "unverified": 2, "unmatched": 0, "throttled": 0, "refused": 0, "failed": 0}, counts)
+		require.Equal(t, map[string]float64{"accepted": 7, "repeated": 9, "unverified": 2, "unmatched": 0, "throttled": 0, "refused": 0, "failed": 0}, counts)
 	})
 }
 
