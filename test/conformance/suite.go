@@ -24,6 +24,14 @@ type Case struct {
 	Check  func(c *Fixture)
 }
 
+// SlowCase is a row for which the platform takes its time. Begin is called before
+// the first case, with namespaces of its own, and returns the check.
+type SlowCase struct {
+	Number int
+	Name   string
+	Begin  func(c *Fixture) (check func(c *Fixture))
+}
+
 // Tables has the cases by section of the contract.
 var Tables = []struct {
 	Section string
@@ -57,21 +65,36 @@ type Fixture struct {
 // own API description.
 func Run(t *testing.T, target harness.Target) {
 	t.Cleanup(harness.Inspect(describedBy(t, target)))
-	a, b := harness.NewNamespace(t, target, "confa"), harness.NewNamespace(t, target, "confb")
-	numbers := map[int]bool{}
-	for _, table := range Tables {
-		for _, each := range table.Cases {
-			require.Falsef(t, numbers[each.Number], "case %d is there twice", each.Number)
-			numbers[each.Number] = true
-			t.Run(fmt.Sprintf("case_%03d_%s", each.Number, each.Name), func(t *testing.T) {
-				empty(t, a)
-				empty(t, b)
-				each.Check(&Fixture{
-					T: t, A: a, B: b, Target: target,
-					Anonymous: harness.NewClient(target.URL(), ""),
-				})
-			})
+	fixture := func(t *testing.T) *Fixture {
+		return &Fixture{
+			T: t, A: harness.NewNamespace(t, target, "confa"), B: harness.NewNamespace(t, target, "confb"),
+			Target: target, Anonymous: harness.NewClient(target.URL(), ""),
 		}
+	}
+	var cases []Case
+	for _, table := range Tables {
+		cases = append(cases, table.Cases...)
+	}
+	for _, each := range slowWeb {
+		own := fixture(t)
+		check := each.Begin(own)
+		cases = append(cases, Case{each.Number, each.Name, func(c *Fixture) { c.A, c.B = own.A, own.B; check(c) }})
+	}
+	numbers := map[int]bool{}
+	for _, each := range cases {
+		require.Falsef(t, numbers[each.Number], "case %d is there twice", each.Number)
+		numbers[each.Number] = true
+	}
+	require.Len(t, numbers, 168, "the contract has 168 cases")
+	common := fixture(t)
+	for _, each := range cases {
+		t.Run(fmt.Sprintf("case_%03d_%s", each.Number, each.Name), func(t *testing.T) {
+			empty(t, common.A)
+			empty(t, common.B)
+			c := *common
+			c.T = t
+			each.Check(&c)
+		})
 	}
 }
 

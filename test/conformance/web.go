@@ -5,12 +5,12 @@ import (
 	"net/http"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/gowhisk/gowhisk/test/harness"
 	"github.com/stretchr/testify/require"
 )
 
-// Case 155, the wait of a minute, is in controller/service, where it is shorter.
 var web = []Case{
 	{139, "web_action_not_exported", func(c *Fixture) {
 		c.A.PutAction(c, "notexported", echo)
@@ -162,6 +162,31 @@ var web = []Case{
 		require.Equal(c, c.B.Name, record.Get("namespace").String())
 		require.Equal(c, c.A.Name+"/p/webecho", harness.Annotation(record.Get("annotations"), "path").String())
 		c.is404(c.A.Get(c, "_/activations/"+r.Header.Get("x-openwhisk-activation-id")))
+	}},
+}
+
+// slowWeb are the web cases that take a minute.
+var slowWeb = []SlowCase{
+	{155, "web_action_slower_than_a_minute", func(c *Fixture) func(c *Fixture) {
+		c.A.PutAction(c, "slow", exported(slow).With(harness.Limits{Timeout: 300000}))
+		type outcome struct {
+			response *harness.Response
+			err      error
+		}
+		answered := make(chan outcome, 1)
+		begun, path, ctx := time.Now(), c.web("slow.json?ms=70000"), c.Context()
+		go func() {
+			r, err := c.Anonymous.Try(ctx, http.MethodGet, path, nil)
+			answered <- outcome{r, err}
+		}()
+		return func(c *Fixture) {
+			o := <-answered
+			require.NoError(c, o.err)
+			c.isWebError(o.response, 202, "Response not yet ready.")
+			require.GreaterOrEqual(c, time.Since(begun), time.Minute)
+			id := o.response.Header.Get("x-openwhisk-activation-id")
+			require.Equal(c, "success", c.A.Activation(c, id).Get("response.status").String(), "the action goes on")
+		}
 	}},
 }
 
