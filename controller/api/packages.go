@@ -88,10 +88,8 @@ func contentsOf(items []json.RawMessage) (actions, feeds []byte, err error) {
 
 // packageRequest is the body of a PUT of a package; nil fields were absent.
 type packageRequest struct {
-	binding                 *entity.PackageRef
-	parameters, annotations *entity.Parameters
-	version                 *entity.Version
-	publish                 *bool
+	*entityRequest
+	binding *entity.PackageRef
 }
 
 // putPackage creates or updates a package or binding (openwhisk-rest-api.md 13.2).
@@ -100,23 +98,11 @@ func (a *API) putPackage(x *Exchange) error {
 	if err != nil {
 		return err
 	}
-	req := new(packageRequest)
-	if req.parameters, err = parseParameters(fields, "parameters"); err != nil {
-		return err
-	}
-	if req.annotations, err = parseParameters(fields, "annotations"); err != nil {
-		return err
-	}
-	if err := a.checkSizes(x.Identity, req.parameters, req.annotations); err != nil {
-		return err
-	}
-	overwrite, err := queryBool(x.query(), "overwrite", false)
+	common, overwrite, err := a.entityRequest(x, fields)
 	if err != nil {
 		return err
 	}
-	if req.version, req.publish, err = parseHead(fields); err != nil {
-		return err
-	}
+	req := &packageRequest{entityRequest: common}
 	if req.binding, err = parseBinding(fields, x.at.namespace); err != nil {
 		return err
 	}
@@ -235,15 +221,7 @@ func (req *packageRequest) apply(pkg *entity.Package) {
 	if req.parameters != nil {
 		pkg.Parameters = *req.parameters
 	}
-	if req.annotations != nil {
-		pkg.Annotations = *req.annotations
-	}
-	if req.version != nil {
-		pkg.Version = *req.version
-	}
-	if req.publish != nil {
-		pkg.Publish = *req.publish
-	}
+	req.entityRequest.apply(&pkg.Header)
 	// The annotation is the server's: it says what the binding says.
 	pkg.Annotations = pkg.Annotations.Without("binding")
 	if pkg.Binding != nil {

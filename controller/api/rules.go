@@ -54,7 +54,7 @@ func isNoTrigger(err error) bool {
 
 // ruleRequest is the body of a PUT of a rule; nil fields were absent.
 type ruleRequest struct {
-	entityRequest
+	*entityRequest
 	trigger, action *entity.FQN
 }
 
@@ -93,20 +93,12 @@ func (a *API) ruleRequest(x *Exchange) (*ruleRequest, bool, error) {
 	if err != nil {
 		return nil, false, err
 	}
-	req := new(ruleRequest)
-	if req.annotations, err = parseParameters(fields, "annotations"); err != nil {
-		return nil, false, err
-	}
-	if err := a.checkSizes(x.Identity, nil, req.annotations); err != nil {
-		return nil, false, err
-	}
-	overwrite, err := queryBool(x.query(), "overwrite", false)
+	delete(fields, "parameters") // rules have none
+	common, overwrite, err := a.entityRequest(x, fields)
 	if err != nil {
 		return nil, false, err
 	}
-	if req.version, req.publish, err = parseHead(fields); err != nil {
-		return nil, false, err
-	}
+	req := &ruleRequest{entityRequest: common}
 	if req.trigger, err = parseRuleReference(fields, "trigger", x.at.namespace); err != nil {
 		return nil, false, err
 	}

@@ -31,47 +31,14 @@ func (x *Exchange) writeTrigger(t *entity.Trigger) error {
 	return x.write(http.StatusOK, t.AppendJSON)
 }
 
-// entityRequest is what the bodies of all PUTs have; nil fields were absent.
-type entityRequest struct {
-	parameters, annotations *entity.Parameters
-	version                 *entity.Version
-	publish                 *bool
-}
-
-// apply sets what the request has, parameters aside.
-func (req *entityRequest) apply(h *entity.Header) {
-	if req.annotations != nil {
-		h.Annotations = *req.annotations
-	}
-	if req.version != nil {
-		h.Version = *req.version
-	}
-	if req.publish != nil {
-		h.Publish = *req.publish
-	}
-}
-
 // putTrigger creates or updates a trigger (openwhisk-rest-api.md 14.2).
 func (a *API) putTrigger(x *Exchange) error {
 	fields, err := a.requestFields(x)
 	if err != nil {
 		return err
 	}
-	req := new(entityRequest)
-	if req.parameters, err = parseParameters(fields, "parameters"); err != nil {
-		return err
-	}
-	if req.annotations, err = parseParameters(fields, "annotations"); err != nil {
-		return err
-	}
-	if err := a.checkSizes(x.Identity, req.parameters, req.annotations); err != nil {
-		return err
-	}
-	overwrite, err := queryBool(x.query(), "overwrite", false)
+	req, overwrite, err := a.entityRequest(x, fields)
 	if err != nil {
-		return err
-	}
-	if req.version, req.publish, err = parseHead(fields); err != nil {
 		return err
 	}
 	if err := x.negotiate(); err != nil {
