@@ -148,23 +148,24 @@ func (h *Handler) receive(x *api.Exchange) error {
 }
 
 // target finds the webhook of the URL. All that is not there is store.ErrNotFound,
-// and takes one read of the store: also what is remembered and has no webhook, for
-// an answer that comes sooner would tell that there is a trigger.
+// and takes one read of the store, whether it is remembered or not: an answer that
+// comes sooner, or later, would tell that there is a trigger.
 func (h *Handler) target(ctx context.Context, x *api.Exchange) (*target, error) {
 	id, err := address(x)
 	if err != nil {
 		return nil, store.ErrNotFound
 	}
+	remembered := h.deps.Catalog.Remembers(id)
 	trigger, err := catalog.As[*entity.Trigger](h.deps.Catalog.Entity(ctx, id))
 	switch {
 	case errors.Is(err, catalog.ErrWrongType):
-		return nil, h.notFound(ctx, id)
+		return nil, h.notFound(ctx, id, remembered)
 	case err != nil:
 		return nil, err
 	}
 	webhook, err := trigger.Webhook()
 	if webhook == nil || err != nil {
-		return nil, h.notFound(ctx, id)
+		return nil, h.notFound(ctx, id, remembered)
 	}
 	owner, err := h.deps.Owners.Owner(ctx, trigger.Namespace.Namespace())
 	if err != nil { // store.ErrNotFound if they are blocked or gone
@@ -190,8 +191,10 @@ func address(x *api.Exchange) (entity.DocID, error) {
 	return entity.FQN{Path: namespace, Name: name}.ID(), err
 }
 
-func (h *Handler) notFound(ctx context.Context, id entity.DocID) error {
-	_, _ = h.deps.Catalog.Fresh(ctx, id) // for the time that it takes
+func (h *Handler) notFound(ctx context.Context, id entity.DocID, remembered bool) error {
+	if remembered {
+		_, _ = h.deps.Catalog.Fresh(ctx, id) // for the time that it takes
+	}
 	return store.ErrNotFound
 }
 
