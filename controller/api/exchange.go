@@ -111,6 +111,15 @@ const maxReservedBody = 1 << 20
 // bodyTimeout bounds how long a client may take to send its body.
 const bodyTimeout = 30 * time.Second
 
+// boundBody bounds the time for a body, whether a handler reads it or net/http, which
+// reads what handlers leave before it sends the answer. Not every writer has
+// deadlines (tests); without one a slow body lasts longer.
+func (x *Exchange) boundBody() {
+	if x.Request().ContentLength != 0 {
+		_ = http.NewResponseController(x.gin.Writer).SetReadDeadline(time.Now().Add(bodyTimeout))
+	}
+}
+
 // body reads the request's body if it is JSON by its content type, at most limit
 // bytes. Nothing at all is nil.
 func (x *Exchange) body(limit int64, tooLarge func(size int64) error) ([]byte, error) {
@@ -127,6 +136,15 @@ func (x *Exchange) body(limit int64, tooLarge func(size int64) error) ([]byte, e
 // ReadBody reads the request's body, whatever it is, at most limit bytes and for
 // no longer than a slow but honest client needs. Nothing at all is nil.
 func (x *Exchange) ReadBody(limit int64, tooLarge func(size int64) error) ([]byte, error) {
+	body, err := x.readBody(limit, tooLarge)
+	if err == nil && x.Request().ContentLength != 0 {
+		// What is read from now on is the end of the connection, or the next request.
+		_ = http.NewResponseController(x.gin.Writer).SetReadDeadline(time.Time{})
+	}
+	return body, err
+}
+
+func (x *Exchange) readBody(limit int64, tooLarge func(size int64) error) ([]byte, error) {
 	r := x.Request()
 	if r.ContentLength == 0 || r.Body == nil || r.Body == http.NoBody {
 		return nil, nil
@@ -134,10 +152,6 @@ func (x *Exchange) ReadBody(limit int64, tooLarge func(size int64) error) ([]byt
 	if r.ContentLength > limit {
 		return nil, tooLarge(r.ContentLength)
 	}
-	control := http.NewResponseController(x.gin.Writer)
-	// Not every writer has deadlines (tests); without one a slow body lasts longer.
-	_ = control.SetReadDeadline(time.Now().Add(bodyTimeout))
-	defer func() { _ = control.SetReadDeadline(time.Time{}) }()
 	if r.ContentLength > 0 && r.ContentLength <= maxReservedBody {
 		body := make([]byte, r.ContentLength)
 		if _, err := io.ReadFull(r.Body, body); err != nil {
@@ -180,8 +194,5 @@ func (x *Exchange) drain(limit int64) {
 	if r.Body == nil || r.Body == http.NoBody {
 		return
 	}
-	control := http.NewResponseController(x.gin.Writer)
-	_ = control.SetReadDeadline(time.Now().Add(bodyTimeout))
 	_, _ = io.CopyN(io.Discard, r.Body, limit) // a client that stops sending may do so
-	_ = control.SetReadDeadline(time.Time{})
 }

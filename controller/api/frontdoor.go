@@ -38,13 +38,14 @@ func under(path, root string) bool {
 }
 
 // FrontDoor is the middleware that every request passes, routed or not: it gives
-// the request its id, answers OPTIONS, sets the headers of API answers, survives
-// panics, and logs and counts what became of it.
+// the request its id, bounds the time for its body, answers OPTIONS, sets the headers
+// of API answers, survives panics, and logs and counts what became of it.
 func (a *API) FrontDoor(c *gin.Context) {
 	x := exchanges.Get().(*Exchange)
 	x.gin, x.Identity, x.at, x.pretty = c, nil, address{}, false
 	c.Keys = x.keys
 	x.Transid = a.transid(c.Request, a.now())
+	x.boundBody()
 	h := c.Writer.Header()
 	h["X-Request-Id"] = []string{x.Transid.ID}
 	path := c.Request.URL.Path

@@ -67,6 +67,12 @@ func (c *Catalog) Entity(ctx context.Context, id entity.DocID) (entity.Entity, e
 	return c.entities.Get(ctx, id, otter.LoaderFunc[entity.DocID, entity.Entity](c.load))
 }
 
+// Remembers reports whether Entity has no need to read the store for id.
+func (c *Catalog) Remembers(id entity.DocID) bool {
+	_, ok := c.entities.GetIfPresent(id)
+	return ok
+}
+
 func (c *Catalog) load(ctx context.Context, id entity.DocID) (entity.Entity, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loadTimeout)
 	defer cancel()

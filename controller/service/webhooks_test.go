@@ -245,6 +245,33 @@ func TestWebhookAnswers(t *testing.T) {
 	})
 }
 
+// Whoever floods a webhook with what is refused keeps the store from nothing else.
+func TestFewRefusalsAreWrittenDown(t *testing.T) {
+	w := newWorld(t)
+	open, proven := w.newHook("open", `{"verify":"none"}`), w.newHook("proven", `{"verify":"bearer","token":"t0k"}`)
+	const token = "Authorization: Bearer t0k"
+	latest := func(h *hook) any { return h.deliveries()[0]["reason"] }
+	const image, gzip = "The delivery's Content-Type [image/png] is not supported.", "The delivery's Content-Encoding [gzip] is not supported."
+
+	for range 50 {
+		open.send("x", "Content-Type: image/png").is(415)
+		proven.send("x", token, "Content-Type: image/png").is(415)
+	}
+	open.send("{}", "Content-Encoding: gzip").is(415)
+	require.Equal(t, image, latest(open))
+	proven.send("{}").is(401)
+	proven.send("{}", token, "Content-Encoding: gzip").is(415)
+	require.Equal(t, image, latest(proven))
+	w.clock.Advance(time.Second)
+	open.send("{}", "Content-Encoding: gzip").is(415)
+	require.Equal(t, gzip, latest(open))
+	for range 10 {
+		open.send("x").is(400)
+	}
+	proven.send("{}", token, "Content-Encoding: gzip").is(415)
+	require.Equal(t, gzip, latest(proven), "strangers leave room for it")
+}
+
 func TestWebhookSecrets(t *testing.T) {
 	w := newWorld(t)
 	h := w.newHook("t", `{"verify":"github","secret":"hush-1"}`)

@@ -145,11 +145,8 @@ func FuzzArguments(f *testing.F) {
 			require.True(t, !raw && (err == invoke.ErrFinal || errorsAs(err, &malformed)), err)
 			return
 		}
-		require.NoError(t, invoke.ValidObject(got))
 		var all map[string]json.RawMessage
-		if json.Unmarshal(got, &all) != nil {
-			return // nested too deep for encoding/json, which counts differently
-		}
+		require.NoError(t, json.Unmarshal(got, &all))
 		require.Equal(t, `"post"`, string(all["__ow_method"]), "what the client sends changes no property")
 		if !raw {
 			require.NotContains(t, all, "final")

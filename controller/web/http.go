@@ -115,10 +115,10 @@ func (a *answer) setHeader(headers gjson.Result) (contentType gjson.Result, ok b
 }
 
 // ownedByServer are headers that describe the connection or the exchange, not the
-// action's answer: an action's are ignored.
+// action's answer: an action's are ignored. OpenWhisk ignores Date and Server, too.
 var ownedByServer = map[string]bool{
 	"Connection": true, "Keep-Alive": true, "Proxy-Connection": true, "Te": true, "Trailer": true, "Transfer-Encoding": true, "Upgrade": true,
-	"Content-Length": true, "X-Request-Id": true, "X-Openwhisk-Activation-Id": true,
+	"Content-Length": true, "Date": true, "Server": true, "X-Request-Id": true, "X-Openwhisk-Activation-Id": true,
 }
 
 // maxHeaderNesting bounds arrays in arrays of header values.

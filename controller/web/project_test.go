@@ -145,6 +145,7 @@ func TestHeaders(t *testing.T) {
 		`{}`: ``, `{"x-n":1.50}`: `X-N: 1.50`, `{"x":true,"y":"z"}`: `X: true, Y: z`, `{"Set-Cookie":["a=b","c=d"]}`: `Set-Cookie: a=b, Set-Cookie: c=d`,
 		`{"set-cookie":["a",[1,[false]]],"Set-Cookie":"d"}`: `Set-Cookie: a, Set-Cookie: 1, Set-Cookie: false, Set-Cookie: d`, `{"x":[]}`: ``, `{"x":""}`: `X: `,
 		`{"Content-Type":"text/plain","CONTENT-TYPE":"x"}`: ``, `{"content-length":"3","Transfer-Encoding":"chunked","connection":"close"}`: ``,
+		`{"date":"Thu, 01 Jan 1970 00:00:00 GMT","SERVER":"x","expires":"0"}`:                          `Expires: 0`,
 		`{"Trailer":"X","upgrade":"h2c","X-Request-ID":"forged","x-openwhisk-activation-id":"forged"}`: ``, `{"x":"ü\t1"}`: "X: ü\t1",
 	} {
 		a, err := projectHTTP(parse([]byte(`{"headers":` + headers + `}`)))

@@ -128,23 +128,27 @@ func (s *Actions) serve(x *api.Exchange) error {
 }
 
 // find sets the owner as the exchange's identity and returns the action, or
-// store.ErrNotFound also where something else has the name or is not exported.
+// store.ErrNotFound also where something else has the name or is not exported. That
+// takes a read of the store, as for what is not there: an answer that comes sooner
+// would tell that there is something.
 func (s *Actions) find(x *api.Exchange, to *target) (*catalog.Callable, error) {
 	owner, err := s.Identities.Owner(x.Context(), string(to.namespace))
 	if err != nil {
 		return nil, err
 	}
 	x.Identity = owner
+	remembered := s.Catalog.Remembers(to.fqn().ID())
 	callable, err := s.Catalog.Resolve(x.Context(), to.fqn())
 	switch {
-	case errors.Is(err, catalog.ErrWrongType):
-		return nil, store.ErrNotFound
-	case err != nil:
+	case err == nil && callable.Web != nil:
+		return callable, nil
+	case err != nil && !errors.Is(err, catalog.ErrWrongType):
 		return nil, err
-	case callable.Web == nil:
-		return nil, store.ErrNotFound
 	}
-	return callable, nil
+	if remembered {
+		_, _ = s.Catalog.Fresh(x.Context(), to.fqn().ID()) // for the time that it takes
+	}
+	return nil, store.ErrNotFound
 }
 
 // entitled counts the request as an invocation by the owner, and checks that the

@@ -79,8 +79,9 @@ type Deps struct {
 	Now     func() time.Time
 }
 
-// Refused deliveries are written down for their owners as long as strangers do not
-// send too many of them.
+// Refused deliveries are written down for their owners as long as there are not too
+// many of them. Those of strangers leave room for those of senders who proved
+// themselves.
 const (
 	refusalsPerSecond = 10
 	refusalsAtOnce    = 50
@@ -88,13 +89,14 @@ const (
 
 // Handler serves webhooks. Safe for concurrent use.
 type Handler struct {
-	deps     Deps
-	refusals *rate.Limiter
+	deps              Deps
+	strangers, proven *rate.Limiter // of refusals that are written down
 }
 
 // New returns a handler; Register puts it on a router.
 func New(deps Deps) *Handler {
-	return &Handler{deps: deps, refusals: rate.NewLimiter(refusalsPerSecond, refusalsAtOnce)}
+	limiter := func() *rate.Limiter { return rate.NewLimiter(refusalsPerSecond, refusalsAtOnce) }
+	return &Handler{deps: deps, strangers: limiter(), proven: limiter()}
 }
 
 // Route is the path of webhooks.
@@ -132,9 +134,7 @@ func (h *Handler) receive(x *api.Exchange) error {
 	nonce, err := Verify(t.webhook, r)
 	if err != nil {
 		h.deps.Metrics.Delivery(unverifiable)
-		if h.refusals.Allow() {
-			h.refuse(ctx, d, err.Error())
-		}
+		h.refuse(ctx, d, err.Error(), h.strangers)
 		return api.ErrDeliveryUnverified
 	}
 	if answer, ok := challenge(t.webhook, r); ok {
@@ -148,23 +148,24 @@ func (h *Handler) receive(x *api.Exchange) error {
 }
 
 // target finds the webhook of the URL. All that is not there is store.ErrNotFound,
-// and takes one read of the store: also what is remembered and has no webhook, for
-// an answer that comes sooner would tell that there is a trigger.
+// and takes one read of the store, whether it is remembered or not: an answer that
+// comes sooner, or later, would tell that there is a trigger.
 func (h *Handler) target(ctx context.Context, x *api.Exchange) (*target, error) {
 	id, err := address(x)
 	if err != nil {
 		return nil, store.ErrNotFound
 	}
+	remembered := h.deps.Catalog.Remembers(id)
 	trigger, err := catalog.As[*entity.Trigger](h.deps.Catalog.Entity(ctx, id))
 	switch {
 	case errors.Is(err, catalog.ErrWrongType):
-		return nil, h.notFound(ctx, id)
+		return nil, h.notFound(ctx, id, remembered)
 	case err != nil:
 		return nil, err
 	}
 	webhook, err := trigger.Webhook()
 	if webhook == nil || err != nil {
-		return nil, h.notFound(ctx, id)
+		return nil, h.notFound(ctx, id, remembered)
 	}
 	owner, err := h.deps.Owners.Owner(ctx, trigger.Namespace.Namespace())
 	if err != nil { // store.ErrNotFound if they are blocked or gone
@@ -190,8 +191,10 @@ func address(x *api.Exchange) (entity.DocID, error) {
 	return entity.FQN{Path: namespace, Name: name}.ID(), err
 }
 
-func (h *Handler) notFound(ctx context.Context, id entity.DocID) error {
-	_, _ = h.deps.Catalog.Fresh(ctx, id) // for the time that it takes
+func (h *Handler) notFound(ctx context.Context, id entity.DocID, remembered bool) error {
+	if remembered {
+		_, _ = h.deps.Catalog.Fresh(ctx, id) // for the time that it takes
+	}
 	return store.ErrNotFound
 }
 
@@ -293,12 +296,19 @@ func (h *Handler) fail(ctx context.Context, d *entity.Delivery, err error) error
 		h.deps.Metrics.Delivery(refused)
 	}
 	d.ID = entity.NewActivationID() // it may come again and be accepted
-	h.refuse(ctx, d, text)
+	limiter := h.proven
+	if d.Verify == entity.WebhookNone {
+		limiter = h.strangers
+	}
+	h.refuse(ctx, d, text, limiter)
 	return err
 }
 
-// refuse writes a refused delivery down, without what is in it.
-func (h *Handler) refuse(ctx context.Context, d *entity.Delivery, reason string) {
+// refuse writes a refused delivery down, without what is in it, if limiter lets it.
+func (h *Handler) refuse(ctx context.Context, d *entity.Delivery, reason string, limiter *rate.Limiter) {
+	if !limiter.AllowN(h.deps.Now(), 1) {
+		return
+	}
 	d.Outcome, d.Reason, d.Event = entity.DeliveryRefused, reason, nil
 	if _, err := h.deps.Deliveries.Record(ctx, d); err != nil {
 		h.deps.Log.Warn("a refused delivery to a webhook could not be written down", zap.Error(err), zap.String("trigger", string(d.Trigger)))

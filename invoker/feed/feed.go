@@ -229,8 +229,9 @@ func (f *Feed) end(d bus.Delivery, a *entity.Action, r entity.Response) {
 func (f *Feed) poisoned(ctx context.Context, d bus.Delivery) {
 	fields := gjson.GetManyBytes(d.Raw, "activationId", "user.namespace.name", "user.subject", "action.name", "action.path", "rootControllerIndex.asString")
 	id, err := entity.ParseActivationID(fields[0].String())
+	// The message itself stays out of the log: it has the caller's key and arguments.
 	f.log.Error("a message in the queue could not be read", zap.Int64("offset", d.Offset), zap.Error(d.Err),
-		zap.String("activationId", fields[0].String()), zap.ByteString("message", d.Raw[:min(len(d.Raw), 4096)]))
+		zap.String("activationId", fields[0].String()), zap.String("namespace", fields[1].String()), zap.Int("bytes", len(d.Raw)))
 	namespace, nameErr := entity.ParseNamespace(fields[1].String())
 	if err != nil || nameErr != nil {
 		if err := f.queue.Settle(ctx, bus.Settlement{Delivery: d}); err != nil && ctx.Err() == nil {

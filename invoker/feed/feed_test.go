@@ -3,6 +3,8 @@ package feed
 import (
 	"context"
 	"encoding/json"
+	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -10,7 +12,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest"
+	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/gowhisk/gowhisk/invoker/activation"
 	"github.com/gowhisk/gowhisk/invoker/pool"
@@ -292,4 +296,27 @@ func TestStopHandsBackWhatWasNotSubmitted(t *testing.T) {
 	w = newWorld(t, path, 10)
 	w.start()
 	require.Equal(t, string(m.ActivationID), w.job().ActivationID)
+}
+
+func TestMessageThatCannotBeRead(t *testing.T) {
+	path := t.TempDir() + "/db"
+	w := newWorld(t, path, 10)
+	m := w.publish(w.action("hello"), func(m *bus.ActivationMessage) {
+		m.User.Key = entity.AuthKey{UUID: "uuid", Key: "hush-key"}
+		m.Content = json.RawMessage(`{"secret":"hush-argument","deep":` + strings.Repeat("[", 10_000) + strings.Repeat("]", 10_000) + `}`)
+	})
+	w.feed.actions.Close()
+	require.NoError(t, w.settler.Close(t.Context()))
+	require.NoError(t, w.queue.Close())
+	require.NoError(t, w.db.Close())
+	w = newWorld(t, path, 10) // has no more than what was written
+	core, logged := observer.New(zap.ErrorLevel)
+	w.feed.log = zap.New(core)
+	w.start()
+	r := w.record(m)
+	require.Equal(t, entity.StatusWhiskError, r.Response.StatusCode)
+	require.Contains(t, string(r.Response.Result), "The activation's message could not be read.")
+	require.Len(t, logged.All(), 1)
+	require.Equal(t, string(m.ActivationID), logged.All()[0].ContextMap()["activationId"])
+	require.NotContains(t, fmt.Sprint(logged.All()[0].ContextMap()), "hush")
 }
