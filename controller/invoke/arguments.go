@@ -21,12 +21,7 @@ var (
 	ErrFinal = errors.New("the payload overrides a final parameter")
 )
 
-// maxNesting bounds how deep a client's JSON may nest. encoding/json reads nothing
-// deeper than 10,000, and what is accepted here is read again inside of messages,
-// records and whatever actions wrap around it.
-const maxNesting = 1000
-
-var errTooDeep = fmt.Errorf("JSON nested deeper than %d levels", maxNesting)
+var errTooDeep = fmt.Errorf("JSON nested deeper than %d levels", entity.MaxNesting)
 
 // ValidObject returns nil if payload is one JSON object, ErrNotObject if it is
 // other JSON, or what is wrong with it.
@@ -43,7 +38,7 @@ func ValidObject(payload []byte) error {
 // valid checks JSON with gjson, which is several times faster than encoding/json
 // but recursive; the latter says what is wrong.
 func valid(payload []byte) error {
-	if bytes.Count(payload, []byte{'['})+bytes.Count(payload, []byte{'{'}) > maxNesting && isTooDeep(payload) {
+	if entity.IsTooDeep(payload) {
 		return errTooDeep
 	}
 	if gjson.ValidBytes(payload) {
@@ -51,27 +46,6 @@ func valid(payload []byte) error {
 	}
 	var raw json.RawMessage
 	return json.Unmarshal(payload, &raw)
-}
-
-// isTooDeep reports whether JSON, as far as it is valid, nests too deep.
-func isTooDeep(payload []byte) bool {
-	depth, inString := 0, false
-	for i := 0; i < len(payload); i++ {
-		switch c := payload[i]; {
-		case inString && c == '\\':
-			i++
-		case c == '"':
-			inString = !inString
-		case inString:
-		case c == '[' || c == '{':
-			if depth++; depth > maxNesting {
-				return true
-			}
-		case c == ']' || c == '}':
-			depth--
-		}
-	}
-	return false
 }
 
 // Arguments are what an action is given in one message.

@@ -135,9 +135,10 @@ func withBody(text string, body []byte, size int64) entity.Response {
 	return r
 }
 
-// isContainer reports whether body is a valid JSON object or array.
+// isContainer reports whether body is a valid JSON object or array, and not too deep.
+// That is looked at first, for the validation is recursive.
 func isContainer(body []byte) bool {
-	return len(body) > 0 && (body[0] == '{' || body[0] == '[') && utf8.Valid(body) && gjson.ValidBytes(body)
+	return len(body) > 0 && (body[0] == '{' || body[0] == '[') && utf8.Valid(body) && !entity.IsTooDeep(body) && gjson.ValidBytes(body)
 }
 
 // errorField returns the raw value of a top-level "error" key, whatever it is.

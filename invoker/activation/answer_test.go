@@ -32,6 +32,7 @@ func late(x *exchange) *exchange {
 // TestRunAnswer is the run half of the table in openwhisk-invoker.md 1.3.
 func TestRunAnswer(t *testing.T) {
 	const invalid = "The action did not produce a valid JSON or JSON Array response"
+	deep := strings.Repeat("[", entity.MaxNesting+1) + strings.Repeat("]", entity.MaxNesting+1)
 	tooLong := answered(200, `{"a":1}`)
 	tooLong.maxBytes, tooLong.truncation, tooLong.response.Length = 5, 4, 1000
 	for _, c := range []struct {
@@ -51,6 +52,8 @@ func TestRunAnswer(t *testing.T) {
 		{"number", answered(200, `3`), 2, `{"error":"` + invalid + `: 3"}`},
 		{"garbage", answered(200, `{"a":`), 2, `{"error":"` + invalid + `: {\"a\":"}`},
 		{"invalid UTF-8", answered(200, "{\"a\":\"\xff\"}"), 2, `{"error":"` + invalid + `: {\"a\":\"\ufffd\"}"}`},
+		{"too deep", answered(200, deep), 2, `{"error":"` + invalid + `: ` + deep + `"}`},
+		{"failure too deep", answered(502, deep), 2, `{"error":"` + invalid + `: ` + deep + `"}`},
 		{"empty", answered(200, ``), 2, `{"error":"` + invalid + `."}`},
 		{"failure with error", answered(502, `{"error":["e"],"x":1}`), 2, `{"error":["e"]}`},
 		{"failure without error", answered(502, `{"x":1}`), 2, `{"error":"` + invalid + `: {\"x\":1}"}`},

@@ -118,3 +118,32 @@ func eachField(data []byte, f func(key string, value json.RawMessage) error) err
 	_, err := dec.Token()
 	return err
 }
+
+// MaxNesting bounds how deep what clients send and actions return may nest, as in
+// OpenWhisk. It is read again inside of messages, records and whatever actions wrap
+// around it, by parsers of which some are recursive and some stop at 10,000.
+const MaxNesting = 1000
+
+// IsTooDeep reports whether JSON, as far as it is valid, nests deeper than MaxNesting.
+func IsTooDeep(json []byte) bool {
+	if bytes.Count(json, []byte{'['})+bytes.Count(json, []byte{'{'}) <= MaxNesting {
+		return false
+	}
+	depth, inString := 0, false
+	for i := 0; i < len(json); i++ {
+		switch c := json[i]; {
+		case inString && c == '\\':
+			i++
+		case c == '"':
+			inString = !inString
+		case inString:
+		case c == '[' || c == '{':
+			if depth++; depth > MaxNesting {
+				return true
+			}
+		case c == ']' || c == '}':
+			depth--
+		}
+	}
+	return false
+}
