@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/tidwall/gjson"
 
@@ -75,11 +74,11 @@ func Merge(c *catalog.Callable, payload json.RawMessage) Arguments {
 	if len(c.Parameters) == 0 {
 		return Arguments{Content: payload, Init: c.InitArguments, Locked: c.Locked}
 	}
-	overridden := overrides(c, payload)
-	if len(overridden) == len(c.Parameters) {
+	overridden, n := overrides(c, payload)
+	if n == len(c.Parameters) {
 		return Arguments{Content: payload, Init: c.InitArguments}
 	}
-	return Arguments{Content: overlay(c, payload, body, overridden), Init: c.InitArguments, Locked: unlocked(c.Locked, overridden)}
+	return Arguments{Content: overlay(c, payload, body, overridden), Init: c.InitArguments, Locked: unlocked(c, overridden)}
 }
 
 // Overlay is Merge for parameters that belong to no action: a JSON object.
@@ -96,26 +95,62 @@ func inside(object []byte) []byte {
 	return object[1 : len(object)-1]
 }
 
-// overrides names the action's parameters that payload has too, each once.
-func overrides(c *catalog.Callable, payload []byte) []string {
-	var names []string
+// fewNames is up to how many names are compared one by one, which needs no memory.
+// Of thousands, against thousands of keys, that would keep a CPU for a minute.
+const fewNames = 32
+
+// finder returns a function that finds the place of a name, -1 for none.
+func finder(n int, name func(i int) string) func(string) int {
+	if n <= fewNames {
+		return func(key string) int {
+			for i := range n {
+				if name(i) == key {
+					return i
+				}
+			}
+			return -1
+		}
+	}
+	index := make(map[string]int, n)
+	for i := range n {
+		index[name(i)] = i
+	}
+	return func(key string) int {
+		if i, ok := index[key]; ok {
+			return i
+		}
+		return -1
+	}
+}
+
+// overrides tells which of the action's parameters payload has too, and how many;
+// nil if none.
+func overrides(c *catalog.Callable, payload []byte) (are []bool, n int) {
+	find := finder(len(c.Parameters), func(i int) string { return c.Parameters[i].Key })
 	eachKey(payload, func(key string) bool {
-		if _, known := c.Parameters.Get(key); known && !slices.Contains(names, key) {
-			names = append(names, key)
+		if i := find(key); i >= 0 && (are == nil || !are[i]) {
+			if are == nil {
+				are = make([]bool, len(c.Parameters))
+			}
+			are[i] = true
+			n++
 		}
 		return true
 	})
-	return names
+	return are, n
 }
 
-func overlay(c *catalog.Callable, payload, body []byte, overridden []string) json.RawMessage {
+func overlay(c *catalog.Callable, payload, body []byte, overridden []bool) json.RawMessage {
 	content := make([]byte, 0, len(c.Arguments)+len(payload)+1)
-	if len(overridden) == 0 {
+	if overridden == nil {
 		content = append(content, c.Arguments[:len(c.Arguments)-1]...)
 	} else {
-		left := slices.DeleteFunc(slices.Clone(c.Parameters), func(p entity.Parameter) bool {
-			return slices.Contains(overridden, p.Key)
-		})
+		left := make(entity.Parameters, 0, len(c.Parameters))
+		for i, p := range c.Parameters {
+			if !overridden[i] {
+				left = append(left, p)
+			}
+		}
 		content = catalog.AppendFields(append(content, '{'), left)
 	}
 	content = append(content, ',')
@@ -123,14 +158,15 @@ func overlay(c *catalog.Callable, payload, body []byte, overridden []string) jso
 	return append(content, '}')
 }
 
-func unlocked(locked map[string]string, overridden []string) map[string]string {
-	if len(locked) == 0 || len(overridden) == 0 {
-		return locked
+// unlocked returns what is still encrypted of the action's parameters.
+func unlocked(c *catalog.Callable, overridden []bool) map[string]string {
+	if len(c.Locked) == 0 || overridden == nil {
+		return c.Locked
 	}
-	left := make(map[string]string, len(locked))
-	for name, scheme := range locked {
-		if !slices.Contains(overridden, name) {
-			left[name] = scheme
+	left := make(map[string]string, len(c.Locked))
+	for i, p := range c.Parameters {
+		if scheme, ok := c.Locked[p.Key]; ok && !overridden[i] {
+			left[p.Key] = scheme
 		}
 	}
 	return left
@@ -143,8 +179,9 @@ func CheckFinal(c *catalog.Callable, payload json.RawMessage) error {
 		return nil
 	}
 	var err error
+	find := finder(len(c.Final), func(i int) string { return c.Final[i] })
 	eachKey(payload, func(key string) bool {
-		if slices.Contains(c.Final, key) {
+		if find(key) >= 0 {
 			err = ErrFinal
 		}
 		return err == nil

@@ -1,7 +1,9 @@
 package invoke
 
 import (
+	"bytes"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -34,6 +36,38 @@ func callable(t testing.TB, parameters string) *catalog.Callable {
 		}
 	}
 	return c
+}
+
+// many returns n parameters as the API has them, and n fields of an object of which
+// half have the names of parameters. All names are of one length.
+func many(n int) (parameters, payload string) {
+	var p, o strings.Builder
+	for i := range n {
+		fmt.Fprintf(&p, `,{"key":"k%06d","value":%d,"encryption":"aes-128"}`, i, i)
+		fmt.Fprintf(&o, `,"k%06d":"own"`, i+n/2)
+	}
+	return "[" + p.String()[1:] + "]", "{" + o.String()[1:] + "}"
+}
+
+// TestMergeManyNames: a megabyte holds a hundred thousand names on either side. Each
+// compared with each, this would keep a CPU for minutes.
+func TestMergeManyNames(t *testing.T) {
+	for _, n := range []int{fewNames, fewNames + 2, 100_000} {
+		parameters, payload := many(n)
+		c := callable(t, parameters)
+		a := Merge(c, json.RawMessage(payload))
+		require.Len(t, a.Locked, n/2)
+		want := append(catalog.AppendFields([]byte{'{'}, c.Parameters[:n/2]), ","+payload[1:]...)
+		require.True(t, bytes.Equal(want, a.Content))
+		require.NoError(t, CheckFinal(c, json.RawMessage(payload)))
+		c.Final = []string{"other"}
+		for i := range n / 2 {
+			c.Final = append(c.Final, c.Parameters[i].Key)
+		}
+		require.NoError(t, CheckFinal(c, json.RawMessage(payload)))
+		c.Final = append(c.Final, c.Parameters[n-1].Key)
+		require.ErrorIs(t, CheckFinal(c, json.RawMessage(payload)), ErrFinal)
+	}
 }
 
 func TestMerge(t *testing.T) {

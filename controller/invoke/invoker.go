@@ -156,7 +156,8 @@ type Request struct {
 	// ID of the activation; "" draws one.
 	ID entity.ActivationID
 	// Republished: an earlier call may have been accepted with the same ID. If it
-	// was, this one waits for what comes of that.
+	// was, this one waits for what comes of that. Nor is it refused for the limit of
+	// concurrent invocations, which the earlier call has passed or was.
 	Republished bool
 }
 
@@ -237,7 +238,7 @@ func (v *Invoker) begin(ctx context.Context, r *Request) (*flight, error) {
 	if fl.id == "" {
 		fl.id = entity.NewActivationID()
 	}
-	if r.Cause != "" {
+	if r.Cause != "" || r.Republished {
 		v.deps.InFlight.BeginComponent(r.Identity)
 	} else if err := v.deps.InFlight.Begin(r.Identity); err != nil {
 		return nil, err

@@ -171,6 +171,18 @@ func TestACompletionMayComeBeforePublishReturns(t *testing.T) {
 	p.free(t, v, Completed)
 }
 
+// TestWhatWasAcceptedBeforeIsNotRefusedForTheLimit: the limit is full of others now.
+func TestWhatWasAcceptedBeforeIsNotRefusedForTheLimit(t *testing.T) {
+	v, p := newInvoker(t)
+	p.beginErr, p.publishErr = errors.New("limit reached"), bus.ErrDuplicate
+	r := request(t, 0)
+	r.ID, r.Republished = entity.NewActivationID(), true
+	result, err := v.Invoke(t.Context(), r)
+	require.NoError(t, err)
+	require.Equal(t, r.ID, result.ActivationID)
+	p.free(t, v, Completed)
+}
+
 func TestNothingStaysBookedWhenAnActivationIsNotAccepted(t *testing.T) {
 	limit := errors.New("limit reached")
 	for name, c := range map[string]struct {

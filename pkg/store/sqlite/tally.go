@@ -106,14 +106,24 @@ type block struct {
 
 func newTally() *tally { return &tally{lists: make(map[series]*blocks)} }
 
-// committed takes the changes of a transaction, in order.
-func (t *tally) committed(changes []change) {
-	if len(changes) == 0 {
-		return
+// commit commits a transaction and takes its changes, in order. It holds the lock
+// from before the one to after the other: otherwise a scan could begin and end in
+// between, and what it has seen would be counted again.
+func (t *tally) commit(changes []change, c *conn) error {
+	if len(changes) > 0 {
+		t.mu.Lock()
+		defer t.mu.Unlock()
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if len(t.lists) == 0 {
+	if _, err := c.exec("COMMIT"); err != nil {
+		return err
+	}
+	t.committed(changes)
+	return nil
+}
+
+// committed applies changes. The lock is held.
+func (t *tally) committed(changes []change) {
+	if len(changes) == 0 || len(t.lists) == 0 {
 		return
 	}
 	for _, c := range changes {

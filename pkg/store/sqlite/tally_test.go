@@ -145,6 +145,21 @@ func TestFarPagesCountedWhileRecordsCome(t *testing.T) {
 	sameLists(t, db, path)
 }
 
+// TestFirstCountBetweenACommitAndItsTelling: what the scan has seen is not told to it
+// once more.
+func TestFirstCountBetweenACommitAndItsTelling(t *testing.T) {
+	db := open(t, sqlite.Options{Path: filepath.Join(t.TempDir(), "gowhisk.db")})
+	guest := store.ActivationQuery{Namespace: "guest"}
+	_, err := db.Activations().Count(t.Context(), guest) // the file is known
+	require.NoError(t, err)
+	require.NoError(t, db.CountDuringCommit(t.Context(), "guest"))
+	_, err = db.Activations().Record(t.Context(), listed("guest", 1, 1))
+	require.NoError(t, err)
+	n, err := db.Activations().Count(t.Context(), guest)
+	require.NoError(t, err)
+	require.Equal(t, 1, n)
+}
+
 // TestFarPagesOfEntities: entities are updated and deleted, too.
 func TestFarPagesOfEntities(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "gowhisk.db")

@@ -246,13 +246,7 @@ func (w *writer) transact(batch []*pending) []*pending {
 			return w.again(c, batch)
 		}
 	}
-	if _, err := c.exec("COMMIT"); err != nil {
-		_, _ = c.exec("ROLLBACK")
-		return failAll(batch, fmt.Errorf("commit: %w", err))
-	}
-	w.tally.committed(tx.changes)
-	w.changes = tx.changes // its memory, for the next one
-	return batch
+	return w.commitAll(tx, batch)
 }
 
 // again applies what has not failed of a batch that was rolled back, each
@@ -274,11 +268,16 @@ func (w *writer) again(c *conn, batch []*pending) []*pending {
 			return failAll(batch, err)
 		}
 	}
-	if _, err := c.exec("COMMIT"); err != nil {
-		_, _ = c.exec("ROLLBACK")
+	return w.commitAll(tx, batch)
+}
+
+// commitAll ends a transaction in which the batch was applied.
+func (w *writer) commitAll(tx *Tx, batch []*pending) []*pending {
+	err := w.tally.commit(tx.changes, tx.conn)
+	if err != nil {
+		_, _ = tx.conn.exec("ROLLBACK")
 		return failAll(batch, fmt.Errorf("commit: %w", err))
 	}
-	w.tally.committed(tx.changes)
 	w.changes = tx.changes // its memory, for the next one
 	return batch
 }
