@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/gowhisk/gowhisk/controller/catalog"
 	"github.com/gowhisk/gowhisk/controller/compose"
 	"github.com/gowhisk/gowhisk/controller/entitle"
@@ -96,7 +98,9 @@ func (a *API) postDelivery(x *Exchange) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(x.Context()), deliveryTimeout)
 	defer cancel()
 	if _, err := a.deliveries.Record(ctx, &again); err != nil {
-		return err
+		// It was fired all the same; an error would have it fired again.
+		a.log.Error("a delivery that was sent again could not be written down; its trigger was fired", zap.Error(err),
+			zap.String("transid", x.Transid.ID), zap.String("trigger", string(again.Trigger)), zap.String("activationId", string(again.ID)))
 	}
 	return x.writeFired(id)
 }

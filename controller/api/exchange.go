@@ -106,7 +106,7 @@ func (x *Exchange) writeJSON(status int, body []byte) {
 }
 
 // maxReservedBody is how much memory a client gets before it has sent anything.
-const maxReservedBody = 1 << 20
+const maxReservedBody = 64 << 10
 
 // bodyTimeout bounds how long a client may take to send its body.
 const bodyTimeout = 30 * time.Second

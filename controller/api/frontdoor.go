@@ -121,7 +121,9 @@ func (a *API) leave(x *Exchange) {
 		}
 		a.log.Error("a request handler panicked; please report this", zap.Any("panic", p),
 			zap.String("transid", x.Transid.ID), zap.ByteString("stack", debug.Stack()))
-		if !x.gin.Writer.Written() {
+		if x.gin.Writer.Written() {
+			defer panic(http.ErrAbortHandler) // half an answer must not look like a whole one
+		} else {
 			a.Fail(x, errInternal)
 		}
 	}

@@ -272,6 +272,10 @@ func (a *API) postRule(x *Exchange) error {
 	case err != nil && !isNoTrigger(err):
 		return err
 	}
+	// Who deleted the rule meanwhile did not see the link.
+	if _, err := a.catalog.Fresh(x.Context(), rule.ID()); errors.Is(err, store.ErrNotFound) {
+		return errors.Join(err, a.unlink(x.Context(), rule))
+	}
 	x.text(http.StatusOK, "OK")
 	return nil
 }

@@ -139,7 +139,7 @@ func TestCloudEvents(t *testing.T) {
 		got, s, err := made(t, e)
 		require.NoError(t, err, want)
 		require.True(t, strings.HasPrefix(string(got), `{"event":`+want+`,"headers":{`), "%s: %s", want, got)
-		require.Equal(t, sender{id: "A 1", key: "event /s A 1", event: "com.example.x"}, s)
+		require.Equal(t, sender{id: "A 1", key: `event "/s" "A 1"`, event: "com.example.x"}, s)
 	}
 }
 
@@ -166,7 +166,9 @@ func TestSendersNameTheirDeliveries(t *testing.T) {
 			sender{"m", "id m", ""}},
 		"named_missing": {example{webhook: `{"verify":"github","secret":"s","deliveryId":"x-mine"}`, header: map[string]string{"X-GitHub-Delivery": "72d3162e"}},
 			sender{"72d3162e", "id 72d3162e", ""}},
-		"long":         {example{webhook: `{"verify":"none","deliveryId":"X"}`, header: map[string]string{"X": "x" + long}}, sender{("x" + long)[:255], "id x" + long, ""}},
+		"long": {example{webhook: `{"verify":"none","deliveryId":"X"}`, header: map[string]string{"X": "x" + long}}, sender{("x" + long)[:255], "id x" + long, ""}},
+		"signed": {example{webhook: `{"verify":"stripe","deliveryId":"X-Mine"` + secret, header: map[string]string{"X-Mine": "m"}, body: `{"id":"evt_1"}`},
+			sender{"evt_1", "id evt_1", ""}},
 		"not_a_string": {example{webhook: `{"verify":"stripe"` + secret, body: `{"id":5}`}, sender{"", "nonce n", ""}},
 	} {
 		w, r := c.e.parse(t)
@@ -183,9 +185,9 @@ func TestUnsignedIDsOfCloudEventsDoNotCountWhereTimeIsSigned(t *testing.T) {
 	r := &Request{Header: http.Header{}}
 	e := &cloudEvent{id: "1", source: "/s", kind: "t"}
 	require.Equal(t, sender{key: "nonce n", event: "t"}, identify(w, r, e, "n"))
-	require.Equal(t, sender{id: "1", key: "event /s 1", event: "t"}, identify(w, r, e, ""))
+	require.Equal(t, sender{id: "1", key: `event "/s" "1"`, event: "t"}, identify(w, r, e, ""))
 	e.inBody = true
-	require.Equal(t, sender{id: "1", key: "event /s 1", event: "t"}, identify(w, r, e, "n"))
+	require.Equal(t, sender{id: "1", key: `event "/s" "1"`, event: "t"}, identify(w, r, e, "n"))
 }
 
 func TestIDsAreDerived(t *testing.T) {

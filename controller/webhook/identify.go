@@ -3,6 +3,7 @@ package webhook
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"unicode/utf8"
 
 	"github.com/tidwall/gjson"
@@ -28,7 +29,9 @@ const maxLabel = 256
 // the id of a CloudEvent, or nonce, what the signature covers.
 func identify(w *entity.Webhook, r *Request, e *cloudEvent, nonce string) sender {
 	s := schemeSender(w, r)
-	if w.DeliveryID != "" {
+	// Nobody signs the owner's header, so it counts only where nothing that is signed
+	// tells a delivery.
+	if w.DeliveryID != "" && nonce == "" {
 		if id := r.Header.Get(w.DeliveryID); id != "" {
 			s.id, s.key = id, "id "+id
 		}
@@ -39,7 +42,7 @@ func identify(w *entity.Webhook, r *Request, e *cloudEvent, nonce string) sender
 		}
 		// Source and id together are unique; in headers nobody signs them.
 		if s.key == "" && (nonce == "" || e.inBody) {
-			s.id, s.key = e.id, "event "+e.source+" "+e.id
+			s.id, s.key = e.id, fmt.Sprintf("event %q %q", e.source, e.id)
 		}
 	}
 	if s.key == "" && nonce != "" {
