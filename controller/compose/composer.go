@@ -119,8 +119,8 @@ func New(cfg Config, deps Deps) *Composer {
 func (c *Composer) Close() {
 	c.mu.Lock()
 	c.closed = true
+	c.stop() // before anybody is refused for it, who must tell that from a refusal for good
 	c.mu.Unlock()
-	c.stop()
 	c.running.Wait()
 }
 
