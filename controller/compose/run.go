@@ -3,7 +3,6 @@ package compose
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strconv"
 	"time"
 
@@ -171,8 +170,13 @@ func (r *run) nested(ctx context.Context, outer *parent, id entity.ActivationID,
 	}
 	record := p.record(r, response)
 	if kept := r.stored(record); kept != nil {
-		if _, err := r.composer.deps.Records.Record(ctx, kept); err != nil {
-			return nil, fmt.Errorf("store the record of %s: %w", id, err)
+		// Its parts have run: it has a record before anything goes on or ends.
+		err := r.composer.persist(ctx, r.task, func(ctx context.Context) error {
+			_, err := r.composer.deps.Records.Record(ctx, kept)
+			return err
+		})
+		if err != nil {
+			return nil, err
 		}
 	}
 	return record, nil
