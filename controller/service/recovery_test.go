@@ -95,3 +95,25 @@ func TestRecoverEndsWithItsContext(t *testing.T) {
 		t.Fatal("Recover goes on")
 	}
 }
+
+// The crash came between the last rule and the trigger's record, and then the action
+// was deleted.
+func TestRuleThatHadItsActionInvokedSaysSo(t *testing.T) {
+	w := newWorld(t)
+	d := w.trouble()
+	w.a.action("echo")
+	w.a.put("_/triggers/t", `{}`).is(200)
+	w.a.put("_/rules/r", `{"trigger":"/_/t","action":"/_/echo"}`).is(200)
+	d.isDown.Store(true)
+	id := w.a.post("_/triggers/t", `{}`).is(202).object()["activationId"]
+	eventually(t, "a refusal", func() bool { return d.refused.Load() > 0 })
+	eventually(t, "echo to run", func() bool { return len(w.worker.messages()) == 1 })
+	ran := w.record(string(w.worker.messages()[0].ActivationID)).object()["activationId"]
+	w.die()
+	d.isDown.Store(false)
+	w.live()
+	w.a.delete("_/actions/echo").is(200)
+	w.service.Recover(t.Context())
+	line := w.record(id).logs(t)[0]
+	require.Equal(t, ran, gjson.Get(line, "activationId").String(), line)
+}
