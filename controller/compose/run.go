@@ -8,6 +8,7 @@ import (
 
 	"github.com/gowhisk/gowhisk/controller/catalog"
 	"github.com/gowhisk/gowhisk/controller/invoke"
+	"github.com/gowhisk/gowhisk/pkg/bus"
 	"github.com/gowhisk/gowhisk/pkg/entity"
 	"github.com/gowhisk/gowhisk/pkg/store"
 )
@@ -129,7 +130,7 @@ func (r *run) childRun(ctx context.Context, p *parent, id entity.ActivationID, a
 	}
 	limit := time.Duration(action.Action.Limits.Timeout) * time.Millisecond
 	result, err := r.composer.deps.Invoker.Invoke(ctx, &invoke.Request{
-		Identity: r.identity, Transid: r.task.transid(), Callable: action, Payload: payload,
+		Identity: r.identity, Transid: r.componentTransid(), Callable: action, Payload: payload,
 		Wait: limit + r.composer.cfg.Patience, Cause: p.id, ID: id, Republished: r.resumed,
 	})
 	switch {
@@ -141,6 +142,14 @@ func (r *run) childRun(ctx context.Context, p *parent, id entity.ActivationID, a
 		return nil, ctx.Err()
 	}
 	return nil, errNoResult
+}
+
+// componentTransid is the task's, begun now: a component waits since it is due, not
+// since the request, which may be hours ago.
+func (r *run) componentTransid() bus.Transid {
+	t := r.task.transid()
+	t.Start = r.composer.deps.Now()
+	return t
 }
 
 // nested runs a sequence or composition that is a step of another, and stores its
