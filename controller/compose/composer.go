@@ -97,8 +97,10 @@ type Composer struct {
 
 	// ctx ends when the composer is closed; what is under way is left to the next
 	// life then.
-	ctx     context.Context
-	stop    context.CancelFunc
+	ctx  context.Context
+	stop context.CancelFunc
+	// life marks the entries of this composer in the journal.
+	life    entity.ActivationID
 	slots   chan struct{}
 	running sync.WaitGroup
 	// disabled: new invocations are refused until the process ends.
@@ -109,7 +111,7 @@ type Composer struct {
 
 // New returns a composer. Close ends it.
 func New(cfg Config, deps Deps) *Composer {
-	c := &Composer{cfg: cfg, deps: deps, slots: make(chan struct{}, cfg.MaxRunning)}
+	c := &Composer{cfg: cfg, deps: deps, life: entity.NewActivationID(), slots: make(chan struct{}, cfg.MaxRunning)}
 	c.ctx, c.stop = context.WithCancel(context.Background())
 	return c
 }

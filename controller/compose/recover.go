@@ -41,6 +41,9 @@ func (c *Composer) resume(ctx context.Context, e bus.Entry) error {
 		t = &task{Kind: TriggerFire, ID: e.ID, Namespace: string(e.Namespace), Version: entity.FirstVersion, Trigger: "unknown", Start: c.deps.Now().UnixMilli()}
 		return c.end(ctx, t, t.failure("What was to be done could not be read after the controller was stopped."))
 	}
+	if t.Life == c.life {
+		return nil // it came while the journal was read, and is under way
+	}
 	c.deps.Metrics.Resumed(t.Kind)
 	id, err := c.deps.Identities.IdentityByUUID(ctx, t.UUID)
 	switch {
@@ -48,7 +51,7 @@ func (c *Composer) resume(ctx context.Context, e bus.Entry) error {
 		return c.end(ctx, t, t.failure("The caller's credentials were revoked before this was finished."))
 	case err != nil:
 		return err
-	case !id.Limits.StoresActivations() && !t.Transid.Extra:
+	case t.Unrecorded || !id.Limits.StoresActivations():
 		// Without records nobody knows what ran, and nothing may run twice.
 		c.deps.Log.Warn("the controller was stopped in the middle of something whose namespace keeps no records; it is not gone on with", t.fields()...)
 		return c.end(ctx, t, nil)

@@ -191,9 +191,10 @@ func (r *run) nested(ctx context.Context, outer *parent, id entity.ActivationID,
 	return record, nil
 }
 
-// stored is the record if the namespace keeps its records, or nil.
+// stored is the record if the namespace keeps its records, or nil. Not even a request
+// for more logging has them kept (openwhisk-invoker.md 6.11).
 func (r *run) stored(record *entity.Activation) *entity.Activation {
-	if r.identity != nil && !r.identity.Limits.StoresActivations() && !r.task.Transid.Extra {
+	if !r.identity.Limits.StoresActivations() {
 		return nil
 	}
 	return record
