@@ -97,8 +97,10 @@ type Composer struct {
 
 	// ctx ends when the composer is closed; what is under way is left to the next
 	// life then.
-	ctx     context.Context
-	stop    context.CancelFunc
+	ctx  context.Context
+	stop context.CancelFunc
+	// life marks the entries of this composer in the journal.
+	life    entity.ActivationID
 	slots   chan struct{}
 	running sync.WaitGroup
 	// disabled: new invocations are refused until the process ends.
@@ -109,7 +111,7 @@ type Composer struct {
 
 // New returns a composer. Close ends it.
 func New(cfg Config, deps Deps) *Composer {
-	c := &Composer{cfg: cfg, deps: deps, slots: make(chan struct{}, cfg.MaxRunning)}
+	c := &Composer{cfg: cfg, deps: deps, life: entity.NewActivationID(), slots: make(chan struct{}, cfg.MaxRunning)}
 	c.ctx, c.stop = context.WithCancel(context.Background())
 	return c
 }
@@ -119,8 +121,8 @@ func New(cfg Config, deps Deps) *Composer {
 func (c *Composer) Close() {
 	c.mu.Lock()
 	c.closed = true
+	c.stop() // before anybody is refused for it, who must tell that from a refusal for good
 	c.mu.Unlock()
-	c.stop()
 	c.running.Wait()
 }
 
@@ -248,7 +250,7 @@ func (c *Composer) start(r *run) <-chan *entity.Activation {
 		defer c.leave()
 		record, err := r.do(c.ctx)
 		if err == nil {
-			err = c.end(r.task, r.stored(record))
+			err = c.end(c.ctx, r.task, r.stored(record))
 		}
 		if err != nil {
 			return // the composer was closed; the entry stays
@@ -258,24 +260,33 @@ func (c *Composer) start(r *run) <-chan *entity.Activation {
 	return done
 }
 
-// Pauses between attempts to end an entry while the store refuses it.
+// end stores the record and forgets the entry, as patiently as persist.
+func (c *Composer) end(ctx context.Context, t *task, record *entity.Activation) error {
+	entry := bus.Entry{Namespace: t.namespace(), ID: t.ID}
+	return c.persist(ctx, t, func(ctx context.Context) error {
+		return c.deps.Journal.End(ctx, c.cfg.Controller, entry, record)
+	})
+}
+
+// Pauses between attempts to store a record while the store refuses it.
 const (
 	firstPause = 100 * time.Millisecond
 	lastPause  = 10 * time.Second
 )
 
-// end stores the record and forgets the entry, however long it takes. Its error is
-// that the composer was closed.
-func (c *Composer) end(t *task, record *entity.Activation) error {
-	entry := bus.Entry{Namespace: t.namespace(), ID: t.ID}
+// persist calls try until it succeeds, however long that takes. Its error is that
+// ctx ended or the composer was closed.
+func (c *Composer) persist(ctx context.Context, t *task, try func(context.Context) error) error {
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
-		err := c.deps.Journal.End(context.WithoutCancel(c.ctx), c.cfg.Controller, entry, record)
+		err := try(context.WithoutCancel(ctx))
 		if err == nil {
 			return nil
 		}
 		c.deps.Log.Error("a record could not be stored; trying again", t.fields(zap.Error(err))...)
 		select {
 		case <-time.After(pause):
+		case <-ctx.Done():
+			return ctx.Err()
 		case <-c.ctx.Done():
 			return c.ctx.Err()
 		}

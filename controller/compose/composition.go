@@ -13,7 +13,6 @@ import (
 
 	"github.com/gowhisk/gowhisk/controller/catalog"
 	"github.com/gowhisk/gowhisk/controller/entitle"
-	"github.com/gowhisk/gowhisk/controller/invoke"
 	"github.com/gowhisk/gowhisk/pkg/entity"
 	"github.com/gowhisk/gowhisk/pkg/store"
 )
@@ -179,16 +178,30 @@ func parseComponent(name gjson.Result, namespace string) (entity.FQN, bool) {
 	return f.Resolve(namespace), err == nil
 }
 
-// overlay is a component's result with the conductor's state over it.
+// overlay is a component's result with the conductor's state over it, each field as
+// it is spelled.
 func overlay(result, state json.RawMessage) json.RawMessage {
 	parsed := gjson.ParseBytes(result)
 	if len(result) > 0 && !parsed.IsObject() {
 		parsed = gjson.ParseBytes(boxed("value", parsed))
 	}
-	var fields entity.Parameters
-	parsed.ForEach(func(key, value gjson.Result) bool {
-		fields = fields.With(entity.Parameter{Key: key.String(), Value: json.RawMessage(value.Raw)})
+	over := gjson.ParseBytes(state)
+	hidden := make(map[string]bool)
+	over.ForEach(func(key, _ gjson.Result) bool {
+		hidden[key.String()] = true
 		return true
 	})
-	return invoke.Overlay(fields, state)
+	out := append(make([]byte, 0, len(parsed.Raw)+len(state)+2), '{')
+	add := func(key, value gjson.Result) bool {
+		if len(out) > 1 {
+			out = append(out, ',')
+		}
+		out = append(append(append(out, key.Raw...), ':'), value.Raw...)
+		return true
+	}
+	parsed.ForEach(func(key, value gjson.Result) bool {
+		return hidden[key.String()] || add(key, value)
+	})
+	over.ForEach(add)
+	return append(out, '}')
 }

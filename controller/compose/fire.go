@@ -102,6 +102,11 @@ func (r *run) fireRule(ctx context.Context, i int, rule firedRule) string {
 // checked and recorded like any invocation (openwhisk-rest-api.md 14.3).
 func (r *run) invokeRule(ctx context.Context, id entity.ActivationID, rule firedRule) error {
 	deps := &r.composer.deps
+	// What was invoked before a crash is not refused because the action, or the
+	// right to it, is gone since.
+	if record, err := r.recorded(ctx, id); err == nil && record != nil {
+		return nil
+	}
 	if !r.resumed { // otherwise it was counted before
 		if err := deps.Throttle.Invocation(r.identity); err != nil {
 			return err

@@ -39,22 +39,25 @@ func (c *Composer) resume(ctx context.Context, e bus.Entry) error {
 	if err != nil {
 		c.deps.Log.Error("an entry of the journal could not be read; it is ended", zap.Error(err), zap.String("activationId", string(e.ID)))
 		t = &task{Kind: TriggerFire, ID: e.ID, Namespace: string(e.Namespace), Version: entity.FirstVersion, Trigger: "unknown", Start: c.deps.Now().UnixMilli()}
-		return c.end(t, t.failure("What was to be done could not be read after the controller was stopped."))
+		return c.end(ctx, t, t.failure("What was to be done could not be read after the controller was stopped."))
+	}
+	if t.Life == c.life {
+		return nil // it came while the journal was read, and is under way
 	}
 	c.deps.Metrics.Resumed(t.Kind)
 	id, err := c.deps.Identities.IdentityByUUID(ctx, t.UUID)
 	switch {
 	case errors.Is(err, store.ErrNotFound) || err == nil && id.Namespace != t.Namespace:
-		return c.end(t, t.failure("The caller's credentials were revoked before this was finished."))
+		return c.end(ctx, t, t.failure("The caller's credentials were revoked before this was finished."))
 	case err != nil:
 		return err
-	case !id.Limits.StoresActivations() && !t.Transid.Extra:
+	case t.Unrecorded || !id.Limits.StoresActivations():
 		// Without records nobody knows what ran, and nothing may run twice.
 		c.deps.Log.Warn("the controller was stopped in the middle of something whose namespace keeps no records; it is not gone on with", t.fields()...)
-		return c.end(t, nil)
+		return c.end(ctx, t, nil)
 	}
 	if age := c.deps.Now().Sub(time.UnixMilli(t.Start)); age > c.cfg.MaxAge {
-		return c.end(t, t.failure(fmt.Sprintf("The activation waited longer than %s to be gone on with and was given up.", c.cfg.MaxAge)))
+		return c.end(ctx, t, t.failure(fmt.Sprintf("The activation waited longer than %s to be gone on with and was given up.", c.cfg.MaxAge)))
 	}
 	if err := c.enterWaiting(ctx); err != nil {
 		return err

@@ -3,12 +3,12 @@ package compose
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strconv"
 	"time"
 
 	"github.com/gowhisk/gowhisk/controller/catalog"
 	"github.com/gowhisk/gowhisk/controller/invoke"
+	"github.com/gowhisk/gowhisk/pkg/bus"
 	"github.com/gowhisk/gowhisk/pkg/entity"
 	"github.com/gowhisk/gowhisk/pkg/store"
 )
@@ -130,7 +130,7 @@ func (r *run) childRun(ctx context.Context, p *parent, id entity.ActivationID, a
 	}
 	limit := time.Duration(action.Action.Limits.Timeout) * time.Millisecond
 	result, err := r.composer.deps.Invoker.Invoke(ctx, &invoke.Request{
-		Identity: r.identity, Transid: r.task.transid(), Callable: action, Payload: payload,
+		Identity: r.identity, Transid: r.componentTransid(), Callable: action, Payload: payload,
 		Wait: limit + r.composer.cfg.Patience, Cause: p.id, ID: id, Republished: r.resumed,
 	})
 	switch {
@@ -142,6 +142,14 @@ func (r *run) childRun(ctx context.Context, p *parent, id entity.ActivationID, a
 		return nil, ctx.Err()
 	}
 	return nil, errNoResult
+}
+
+// componentTransid is the task's, begun now: a component waits since it is due, not
+// since the request, which may be hours ago.
+func (r *run) componentTransid() bus.Transid {
+	t := r.task.transid()
+	t.Start = r.composer.deps.Now()
+	return t
 }
 
 // nested runs a sequence or composition that is a step of another, and stores its
@@ -171,16 +179,22 @@ func (r *run) nested(ctx context.Context, outer *parent, id entity.ActivationID,
 	}
 	record := p.record(r, response)
 	if kept := r.stored(record); kept != nil {
-		if _, err := r.composer.deps.Records.Record(ctx, kept); err != nil {
-			return nil, fmt.Errorf("store the record of %s: %w", id, err)
+		// Its parts have run: it has a record before anything goes on or ends.
+		err := r.composer.persist(ctx, r.task, func(ctx context.Context) error {
+			_, err := r.composer.deps.Records.Record(ctx, kept)
+			return err
+		})
+		if err != nil {
+			return nil, err
 		}
 	}
 	return record, nil
 }
 
-// stored is the record if the namespace keeps its records, or nil.
+// stored is the record if the namespace keeps its records, or nil. Not even a request
+// for more logging has them kept (openwhisk-invoker.md 6.11).
 func (r *run) stored(record *entity.Activation) *entity.Activation {
-	if r.identity != nil && !r.identity.Limits.StoresActivations() && !r.task.Transid.Extra {
+	if !r.identity.Limits.StoresActivations() {
 		return nil
 	}
 	return record

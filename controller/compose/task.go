@@ -34,6 +34,11 @@ type task struct {
 	Subject   string `json:"subject"`
 	Namespace string `json:"namespace"`
 	UUID      string `json:"uuid"`
+	// Unrecorded: the namespace kept no records when the task was accepted, so what
+	// has run of it cannot be found out.
+	Unrecorded bool `json:"unrecorded,omitempty"`
+	// Life is the composer's that accepted it.
+	Life entity.ActivationID `json:"life,omitempty"`
 
 	// Payload is an object, an array, or absent.
 	Payload json.RawMessage `json:"payload,omitempty"`
@@ -73,6 +78,7 @@ func (c *Composer) newTask(k Kind, id *entity.Identity, transid bus.Transid, act
 		Kind: k, ID: activation, Start: c.deps.Now().UnixMilli(),
 		Transid: wireTransid{transid.ID, transid.Start.UnixMilli(), transid.Extra},
 		Subject: id.Subject, Namespace: id.Namespace, UUID: id.Key.UUID,
+		Unrecorded: !id.Limits.StoresActivations(), Life: c.life,
 	}
 }
 

@@ -128,6 +128,25 @@ func TestRunningSequences(t *testing.T) {
 	})
 }
 
+// Invokers refuse what has waited too long. The last component of a sequence has not
+// waited since the request.
+func TestComponentsWaitSinceTheyAreDue(t *testing.T) {
+	w := newWorld(t)
+	for _, name := range []string{"long", "last"} {
+		w.a.action(name)
+	}
+	w.worker.set("long", func(m *bus.ActivationMessage) entity.Response {
+		w.clock.Advance(2 * time.Hour)
+		return entity.Response{Result: m.Content}
+	})
+	w.a.put("_/actions/s", sequence(of("/_/long", "/_/last"))).is(200)
+	w.a.with("X-Request-Id", "mine").post("_/actions/s?blocking=true", `{}`).is(200)
+	messages := w.worker.messages()
+	require.Len(t, messages, 2)
+	require.Equal(t, w.clock.Now(), messages[1].Transid.Start)
+	require.Equal(t, "mine", messages[1].Transid.ID)
+}
+
 // conductor makes an action of A conduct: its n-th run answers what f says.
 func (w *world) conductor(name entity.Name, f func(args gjson.Result) string) {
 	w.t.Helper()

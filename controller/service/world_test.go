@@ -17,6 +17,7 @@ import (
 
 	"github.com/gowhisk/gowhisk/controller/balancer"
 	"github.com/gowhisk/gowhisk/controller/service"
+	"github.com/gowhisk/gowhisk/pkg/bus"
 	"github.com/gowhisk/gowhisk/pkg/bus/local"
 	"github.com/gowhisk/gowhisk/pkg/entity"
 	"github.com/gowhisk/gowhisk/pkg/runtimes"
@@ -36,6 +37,8 @@ type world struct {
 	clock    *clock
 	cfg      service.Config
 	entities store.EntityStore
+	records  store.ActivationStore
+	journal  bus.Journal
 	base     string // URL of the server
 	a, b     *client
 }
@@ -82,7 +85,7 @@ func newWorldOver(t *testing.T, wrap func(store.EntityStore) store.EntityStore, 
 	for _, f := range configure {
 		f(&cfg)
 	}
-	w.cfg, w.entities = cfg, wrap(db.Entities())
+	w.cfg, w.entities, w.records, w.journal = cfg, wrap(db.Entities()), db.Activations(), w.bus
 	w.worker = startWorker(t, w.bus)
 	w.live()
 	w.a, w.b = w.subject("alice", "ns"), w.subject("bobby", "other")
@@ -95,7 +98,7 @@ func (w *world) live() {
 	w.t.Helper()
 	var err error
 	w.service, err = service.New(w.cfg, service.Deps{
-		Entities: w.entities, Activations: w.db.Activations(), Subjects: w.db.Subjects(), Deliveries: w.db.Deliveries(), Publisher: w.bus, Journal: w.bus,
+		Entities: w.entities, Activations: w.records, Subjects: w.db.Subjects(), Deliveries: w.db.Deliveries(), Publisher: w.bus, Journal: w.journal,
 		Balancer: balancer.Single(0), Manifest: runtimes.Default(), Log: zaptest.NewLogger(w.t), Registry: w.registry, Now: w.clock.Now,
 	})
 	require.NoError(w.t, err)

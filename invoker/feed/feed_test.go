@@ -231,6 +231,20 @@ func TestNamespaceThatIsBlockedWhileItsWorkWaits(t *testing.T) {
 	}
 }
 
+// TestNamespaceThatIsBlockedRunsNothingAgain: not even what allows it after a crash.
+func TestNamespaceThatIsBlockedRunsNothingAgain(t *testing.T) {
+	w := newWorld(t, t.TempDir()+"/db", 2)
+	m := w.publish(w.action("again", entity.Parameter{Key: "retry", Value: json.RawMessage("true")}), nil)
+	claimed, err := w.queue.Claim(t.Context(), 1) // by an earlier owner
+	require.NoError(t, err)
+	require.Len(t, claimed, 1)
+	zero := 0
+	require.NoError(t, w.db.Subjects().PutLimits(t.Context(), "guest", &entity.UserLimits{InvocationsPerMinute: &zero}))
+	w.start()
+	require.Equal(t, entity.StatusApplicationError, w.record(m).Response.StatusCode)
+	require.Empty(t, w.submitted)
+}
+
 func TestNamespaceThatStoresNothingHasNoRecord(t *testing.T) {
 	w := newWorld(t, t.TempDir()+"/db", 4)
 	w.start()

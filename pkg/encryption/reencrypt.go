@@ -113,9 +113,7 @@ func (k *Keyring) rewrite(e entity.Entity) (changed bool, failed []Failure) {
 			}
 		}
 		changed, failed = k.rewriteList(id, &only, true)
-		for _, a := range only {
-			e.Annotations = e.Annotations.With(a)
-		}
+		e.Annotations = e.Annotations.Merge(only)
 	}
 	return changed, failed
 }

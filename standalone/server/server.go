@@ -233,6 +233,10 @@ func (s *Server) controllerConfig(build Build) controller.Config {
 	c.Actions.MaxMemory, c.Actions.MaxTimeout, c.Actions.MaxConcurrency = limits.Memory.Max, s.cfg.MaxTimeout, limits.Concurrency.Max
 	c.AdminCredentials, c.SharedPackagesExecuteOnly = s.cfg.AdminFile, s.cfg.SharedPackagesExecuteOnly
 	c.Times.Shutdown, c.Times.Resume = s.cfg.ShutdownTimeout, s.cfg.MaxQueueAge
+	if s.cfg.Retention > 0 {
+		// The records of its steps say what must not run again: what is older has none.
+		c.Times.Resume = min(c.Times.Resume, s.cfg.Retention)
+	}
 	c.Build = controller.Build{Date: build.Date, Number: build.Version}
 	return c
 }

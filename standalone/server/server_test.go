@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap/zaptest"
@@ -119,6 +120,15 @@ func TestOperatorsAskOnTheMetricsAddress(t *testing.T) {
 		require.Equal(t, 200, status)
 		return nil
 	}))
+}
+
+// TestNothingIsGoneOnWithWhoseRecordsMayBeDeleted: they tell what must not run again.
+func TestNothingIsGoneOnWithWhoseRecordsMayBeDeleted(t *testing.T) {
+	for retention, want := range map[time.Duration]time.Duration{0: time.Hour, time.Minute: time.Minute, 7 * 24 * time.Hour: time.Hour} {
+		cfg := DefaultConfig()
+		cfg.MaxQueueAge, cfg.Retention = time.Hour, retention
+		require.Equal(t, want, (&Server{cfg: cfg}).controllerConfig(Build{}).Times.Resume)
+	}
 }
 
 func TestFlagsReachTheController(t *testing.T) {

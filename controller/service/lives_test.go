@@ -1,0 +1,72 @@
+package service_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"github.com/tidwall/gjson"
+)
+
+// resumed is how many entries the controller has found from earlier lives.
+func (w *world) resumed() int {
+	families, err := w.registry.Gather()
+	require.NoError(w.t, err)
+	n := 0.0
+	for _, f := range families {
+		if f.GetName() == "gowhisk_controller_compositions_resumed_total" {
+			for _, m := range f.GetMetric() {
+				n += m.GetCounter().GetValue()
+			}
+		}
+	}
+	return int(n)
+}
+
+// A request that is accepted before the journal was read at the start is in the
+// journal then, too.
+func TestWhatCameBeforeTheJournalWasReadIsNotBegunAgain(t *testing.T) {
+	w := newWorld(t)
+	w.a.action("slow")
+	w.a.put("_/actions/s", sequence(of("/_/slow", "/_/slow"))).is(200)
+	release := w.worker.hold("slow")
+	defer release()
+	id := w.a.post("_/actions/s", `{}`).is(202).object()["activationId"]
+	w.service.Recover(t.Context())
+	require.Zero(t, w.resumed())
+	release()
+	require.Equal(t, "success", gjson.Get(w.record(id).body, "response.status").String())
+	require.Len(t, w.runsOf("slow"), 2)
+}
+
+// Without records nobody knows what has run, also if they are kept since.
+func TestWhatHasRunWithoutRecordsIsNotRunAgain(t *testing.T) {
+	for name, header := range map[string]string{"records_are_kept_since": "off", "more_logging_was_asked_for": "on"} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			for _, name := range []string{"first", "slow"} {
+				w.a.action(name)
+			}
+			w.a.put("_/actions/s", sequence(of("/_/first", "/_/slow"))).is(200)
+			release := w.worker.hold("slow")
+			defer release()
+			w.limit("ns", `{"storeActivations":false}`)
+			id := w.a.with("X-OW-EXTRA-LOGGING", header).post("_/actions/s", `{}`).is(202).object()["activationId"]
+			eventually(t, "slow to run", func() bool { return len(w.runsOf("slow")) == 1 })
+			w.die()
+			if header == "off" {
+				w.limit("ns", `{}`)
+			}
+			w.live()
+			release()
+			w.service.Recover(t.Context())
+			eventually(t, "everything to end", func() bool {
+				unfinished, err := w.bus.Unfinished(t.Context(), "0")
+				return err == nil && len(unfinished) == 0
+			})
+			for _, runs := range w.runsOf("first") {
+				require.Equal(t, 1, runs)
+			}
+			w.a.get("_/activations/" + id.(string)).is(404)
+		})
+	}
+}
