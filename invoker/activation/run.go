@@ -143,8 +143,14 @@ func (r *Runner) finish(ctx context.Context, c container.Container, t *Task, res
 		r.settler.Settle(t.Delivery, record, bus.Combined)
 		return outcome
 	}
-	r.settler.Answer(t.Message(), record)
-
+	kind := bus.SlotFree
+	if t.Message().Cause == "" {
+		r.settler.Answer(t.Message(), record)
+	} else {
+		// What comes next in a sequence must not run on a result that a crash could
+		// still replace (durability.md section 3), so it goes with its record.
+		kind = bus.Combined
+	}
 	logs := c.Logs(ctx, container.LogQuery{Limit: limit, WaitForSentinel: t.SentinelledLogs && !isDeveloperError})
 	if logs.Truncated || logs.Incomplete {
 		outcome = pool.Destroy // openwhisk-invoker.md 13.4
@@ -155,7 +161,7 @@ func (r *Runner) finish(ctx context.Context, c container.Container, t *Task, res
 	// The record may be in use for the answer: it is not changed any more.
 	stored := *record
 	stored.Logs = logs.Lines
-	r.settler.Settle(t.Delivery, &stored, bus.SlotFree)
+	r.settler.Settle(t.Delivery, &stored, kind)
 	return outcome
 }
 

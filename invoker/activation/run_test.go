@@ -145,6 +145,17 @@ func TestOrderOfEvents(t *testing.T) {
 	require.Nil(t, r.completions[1].Record)
 }
 
+// A component's result does not go ahead of its record: a crash in between would
+// replace what the sequence has gone on with.
+func TestAComponentsResultGoesWithItsRecord(t *testing.T) {
+	b := &box{answers: answerTable{"/run": answers(200, `{"a":1}`)}, logs: container.Logs{Lines: []string{"line"}}}
+	task := blocking(`{}`)
+	task.Message().Cause = entity.NewActivationID()
+	r := run(t, b, task, false, source{})
+	require.Equal(t, []string{"logs", "settled", "ended"}, r.order)
+	require.Equal(t, `{"a":1}`, string(r.completions[0].Record.Response.Result))
+}
+
 func TestNobodyWaitsForANonBlockingResult(t *testing.T) {
 	b := &box{answers: answerTable{"/run": answers(200, `{"a":1}`)}}
 	r := run(t, b, testTask(`{}`), false, source{})

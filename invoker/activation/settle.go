@@ -19,7 +19,7 @@ const (
 	// maxBatch bounds how many are settled at once.
 	maxBatch = 256
 	// linger is how long a settlement waits for others to share its transaction.
-	// Nobody waits for it: the client has its answer and the container its next
+	// Nobody waits for it, unless it is urgent: the client has its answer and the container its next
 	// activation. At a thousand calls a second it saves most of the store's work,
 	// and keeps that work out of the way of the next call's accept.
 	linger = 5 * time.Millisecond
@@ -51,6 +51,9 @@ type ending struct {
 	stored bool
 	kind   bus.CompletionKind
 }
+
+// isUrgent: a sequence or composition waits for the record of its component.
+func (e *ending) isUrgent() bool { return e.delivery.Message.Cause != "" }
 
 func (e *ending) settlement() bus.Settlement {
 	s := bus.Settlement{Delivery: e.delivery}
@@ -115,8 +118,8 @@ func (s *Settler) run() {
 	}
 }
 
-// gather waits for an ending and takes those that come soon after it. It returns
-// none when there will be none.
+// gather waits for an ending and takes those that come soon after it, until one is
+// urgent. It returns none when there will be none.
 func (s *Settler) gather(batch []ending) []ending {
 	select {
 	case e := <-s.ended:
@@ -133,7 +136,7 @@ func (s *Settler) gather(batch []ending) []ending {
 	}
 	over := time.NewTimer(linger)
 	defer over.Stop()
-	for len(batch) < maxBatch {
+	for len(batch) < maxBatch && !batch[len(batch)-1].isUrgent() {
 		select {
 		case e := <-s.ended:
 			batch = append(batch, e)

@@ -81,7 +81,7 @@ type Feed struct {
 
 // New returns a feed.
 func New(cfg Config, queue bus.Queue, actions *Actions, settler Settler, p Pool, log *zap.Logger) *Feed {
-	return &Feed{cfg: cfg, blocked: blacklist{source: cfg.Blocked}, queue: queue, actions: actions, settler: settler, pool: p, log: log, fetched: make(chan struct{}, 1)}
+	return &Feed{cfg: cfg, blocked: blacklist{source: cfg.Blocked, log: log}, queue: queue, actions: actions, settler: settler, pool: p, log: log, fetched: make(chan struct{}, 1)}
 }
 
 // Run recovers what an earlier owner left and then feeds the pool until ctx ends.
@@ -109,7 +109,7 @@ func (f *Feed) Run(ctx context.Context) error {
 			}
 			continue
 		}
-		f.blocked.refresh(ctx, time.Now(), f.log)
+		f.blocked.refresh(ctx, time.Now(), &f.fetches)
 		for _, d := range deliveries {
 			f.accept(ctx, d)
 		}

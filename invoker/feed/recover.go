@@ -22,7 +22,7 @@ func (f *Feed) recover(ctx context.Context) error {
 	}
 	if len(left) > 0 {
 		f.log.Info("ending what was running when the server stopped", zap.Int("activations", len(left)))
-		f.blocked.refresh(ctx, time.Now(), f.log)
+		f.blocked.refresh(ctx, time.Now(), &f.fetches)
 	}
 	for _, d := range left {
 		// Repeated runs take room as new ones do.
