@@ -103,6 +103,7 @@ type Composer struct {
 	life    entity.ActivationID
 	slots   chan struct{}
 	running sync.WaitGroup
+	count   atomic.Int64 // of what runs
 	// disabled: new invocations are refused until the process ends.
 	disabled atomic.Bool
 	mu       sync.Mutex // guards closed, and running against a wait that has begun
@@ -133,7 +134,7 @@ func (c *Composer) Disable() bool { return !c.disabled.Swap(true) }
 var errDisabled = fmt.Errorf("%w: the controller was disabled", invoke.ErrUnavailable)
 
 // Running returns how many entries are under way.
-func (c *Composer) Running() int { return len(c.slots) }
+func (c *Composer) Running() int { return int(c.count.Load()) }
 
 // Invoke runs an action, sequence or composition as invoke.Invoker.Invoke does a
 // single action. It can also fail with an *entitle.DeniedError for the components
@@ -142,11 +143,12 @@ func (c *Composer) Invoke(ctx context.Context, r *invoke.Request) (invoke.Result
 	if c.disabled.Load() {
 		return invoke.Result{}, errDisabled
 	}
-	return c.invoke(ctx, r)
+	return c.invoke(ctx, r, false)
 }
 
-// invoke is Invoke also for what was accepted before the composer was disabled.
-func (c *Composer) invoke(ctx context.Context, r *invoke.Request) (invoke.Result, error) {
+// invoke is Invoke also for what was accepted before the composer was disabled. What
+// is invoked within an entry that is under way shares its place.
+func (c *Composer) invoke(ctx context.Context, r *invoke.Request, within bool) (invoke.Result, error) {
 	exec := &r.Callable.Action.Exec
 	if err := c.deps.Kinds.CheckNotDeprecated(exec.Kind); err != nil {
 		return invoke.Result{}, err
@@ -168,7 +170,7 @@ func (c *Composer) invoke(ctx context.Context, r *invoke.Request) (invoke.Result
 		}
 		t.Components = components
 	}
-	done, err := c.accept(ctx, t, r.Identity, r.Callable)
+	done, err := c.accept(ctx, &run{composer: c, task: t, identity: r.Identity, callable: r.Callable, within: within})
 	if err != nil {
 		return invoke.Result{}, err
 	}
@@ -200,46 +202,53 @@ func await(ctx context.Context, done <-chan *entity.Activation, limit time.Durat
 	return nil
 }
 
-// accept makes a task durable and starts it. done gets its record once that is
+// accept makes a task durable and starts its run. done gets its record once that is
 // stored.
-func (c *Composer) accept(ctx context.Context, t *task, id *entity.Identity, callable *catalog.Callable) (done <-chan *entity.Activation, err error) {
-	if err := c.enter(); err != nil {
+func (c *Composer) accept(ctx context.Context, r *run) (done <-chan *entity.Activation, err error) {
+	if err := c.enter(r.within); err != nil {
 		return nil, err
 	}
-	entry, err := t.entry()
+	entry, err := r.task.entry()
 	if err == nil {
 		// A client that goes away must not leave it open whether this was accepted.
 		err = c.deps.Journal.Begin(context.WithoutCancel(ctx), c.cfg.Controller, entry)
 	}
 	if err != nil {
-		c.leave()
+		c.leave(r.within)
 		if errors.Is(err, bus.ErrTooLarge) || errors.Is(err, bus.ErrDuplicate) {
 			return nil, err
 		}
 		return nil, fmt.Errorf("%w: %w", invoke.ErrUnavailable, err)
 	}
-	c.deps.Metrics.Began(t.Kind)
-	return c.start(&run{composer: c, task: t, identity: id, callable: callable}), nil
+	c.deps.Metrics.Began(r.task.Kind)
+	return c.start(r), nil
 }
 
-// enter takes a place among the entries under way, which leave gives back.
-func (c *Composer) enter() error {
+// enter takes a place among the entries under way, unless another's is shared; leave
+// gives it back.
+func (c *Composer) enter(within bool) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
 		return fmt.Errorf("%w: the controller is stopping", invoke.ErrUnavailable)
 	}
-	select {
-	case c.slots <- struct{}{}:
-	default:
-		return fmt.Errorf("%w: %d sequences, compositions and trigger fires are under way", invoke.ErrUnavailable, c.cfg.MaxRunning)
+	if !within {
+		select {
+		case c.slots <- struct{}{}:
+		default:
+			return fmt.Errorf("%w: %d sequences, compositions and trigger fires are under way", invoke.ErrUnavailable, c.cfg.MaxRunning)
+		}
 	}
 	c.running.Add(1)
+	c.count.Add(1)
 	return nil
 }
 
-func (c *Composer) leave() {
-	<-c.slots
+func (c *Composer) leave(within bool) {
+	if !within {
+		<-c.slots
+	}
+	c.count.Add(-1)
 	c.running.Done()
 }
 
@@ -247,7 +256,7 @@ func (c *Composer) leave() {
 func (c *Composer) start(r *run) <-chan *entity.Activation {
 	done := make(chan *entity.Activation, 1)
 	go func() {
-		defer c.leave()
+		defer c.leave(r.within)
 		record, err := r.do(c.ctx)
 		if err == nil {
 			err = c.end(c.ctx, r.task, r.stored(record))
@@ -274,15 +283,28 @@ const (
 	lastPause  = 10 * time.Second
 )
 
-// persist calls try until it succeeds, however long that takes. Its error is that
-// ctx ended or the composer was closed.
+// persist calls try, which stores a record, until it succeeds, however long that
+// takes. Its error is that ctx ended or the composer was closed.
 func (c *Composer) persist(ctx context.Context, t *task, try func(context.Context) error) error {
+	return c.patiently(ctx, "a record could not be stored; trying again", t.fields(), func(ctx context.Context) error {
+		return try(context.WithoutCancel(ctx))
+	})
+}
+
+// patiently calls try until it succeeds, and complains when it does not. Its error is
+// that ctx ended or the composer was closed.
+func (c *Composer) patiently(ctx context.Context, complaint string, fields []zap.Field, try func(context.Context) error) error {
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
-		err := try(context.WithoutCancel(ctx))
-		if err == nil {
+		err := try(ctx)
+		switch {
+		case err == nil:
 			return nil
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case c.ctx.Err() != nil:
+			return c.ctx.Err()
 		}
-		c.deps.Log.Error("a record could not be stored; trying again", t.fields(zap.Error(err))...)
+		c.deps.Log.Error(complaint, append([]zap.Field{zap.Error(err)}, fields...)...)
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():

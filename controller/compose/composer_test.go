@@ -14,7 +14,7 @@ func TestNobodyIsRefusedForAStopBeforeItShows(t *testing.T) {
 	c.stop = func() {
 		if c.mu.TryLock() { // others go on here
 			c.mu.Unlock()
-			if err := c.enter(); err != nil {
+			if err := c.enter(false); err != nil {
 				require.NoError(t, c.ctx.Err(), "it shows")
 				t.Errorf("refused with %v", err)
 			}
@@ -23,5 +23,5 @@ func TestNobodyIsRefusedForAStopBeforeItShows(t *testing.T) {
 	}
 	c.Close()
 	require.Error(t, c.ctx.Err())
-	require.ErrorContains(t, c.enter(), "the controller is stopping")
+	require.ErrorContains(t, c.enter(false), "the controller is stopping")
 }

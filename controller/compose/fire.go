@@ -42,15 +42,14 @@ func (c *Composer) Fire(ctx context.Context, f *Fire) (entity.ActivationID, erro
 	}
 	t := c.newTask(TriggerFire, f.Identity, f.Transid, f.ID)
 	t.Trigger, t.Version, t.Payload = f.Trigger.Name, f.Trigger.Version, f.Payload
-	parameters := f.Trigger.Parameters
+	t.Parameters = f.Trigger.Parameters
 	if f.Headers != nil {
-		parameters = parameters.With(entity.Parameter{Key: "__ow_headers", Value: f.Headers})
+		t.Parameters = t.Parameters.With(entity.Parameter{Key: "__ow_headers", Value: f.Headers})
 	}
-	t.Arguments = invoke.Overlay(parameters, f.Payload)
 	for _, rule := range f.Trigger.Rules {
 		t.Rules = append(t.Rules, firedRule(rule))
 	}
-	if _, err := c.accept(ctx, t, f.Identity, nil); err != nil {
+	if _, err := c.accept(ctx, &run{composer: c, task: t, identity: f.Identity}); err != nil {
 		return "", err
 	}
 	return t.ID, nil
@@ -60,9 +59,10 @@ func (c *Composer) Fire(ctx context.Context, f *Fire) (entity.ActivationID, erro
 // invoked, rule by rule. Its error is that the composer was closed.
 func (r *run) fire(ctx context.Context) (*entity.Activation, error) {
 	t := r.task
+	arguments := invoke.Overlay(t.Parameters, t.Payload)
 	logs := make([]string, len(t.Rules))
 	for i, rule := range t.Rules {
-		logs[i] = r.fireRule(ctx, i, rule)
+		logs[i] = r.fireRule(ctx, i, rule, arguments)
 		// What is refused because the composer was closed is not refused for good.
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -79,7 +79,7 @@ func (r *run) fire(ctx context.Context) (*entity.Activation, error) {
 }
 
 // fireRule invokes one rule's action and returns the line that says what came of it.
-func (r *run) fireRule(ctx context.Context, i int, rule firedRule) string {
+func (r *run) fireRule(ctx context.Context, i int, rule firedRule, arguments json.RawMessage) string {
 	line := ruleLine{rule: rule}
 	if rule.Status != entity.RuleActive {
 		line.status = entity.StatusApplicationError
@@ -87,7 +87,7 @@ func (r *run) fireRule(ctx context.Context, i int, rule firedRule) string {
 		return line.String()
 	}
 	line.id = entity.DeriveActivationID(r.task.ID, "rule "+strconv.Itoa(i))
-	if err := r.invokeRule(ctx, line.id, rule); err != nil {
+	if err := r.invokeRule(ctx, line.id, rule, arguments); err != nil {
 		var status int
 		status, line.text = r.composer.deps.Explain(err)
 		line.status = entity.StatusApplicationError
@@ -100,7 +100,7 @@ func (r *run) fireRule(ctx context.Context, i int, rule firedRule) string {
 
 // invokeRule invokes the rule's action as its trigger's owner would: counted,
 // checked and recorded like any invocation (openwhisk-rest-api.md 14.3).
-func (r *run) invokeRule(ctx context.Context, id entity.ActivationID, rule firedRule) error {
+func (r *run) invokeRule(ctx context.Context, id entity.ActivationID, rule firedRule, arguments json.RawMessage) error {
 	deps := &r.composer.deps
 	// What was invoked before a crash is not refused because the action, or the
 	// right to it, is gone since.
@@ -120,9 +120,9 @@ func (r *run) invokeRule(ctx context.Context, id entity.ActivationID, rule fired
 		return err
 	}
 	_, err = r.composer.invoke(ctx, &invoke.Request{
-		Identity: r.identity, Transid: r.task.transid(), Callable: action, Payload: r.task.Arguments,
+		Identity: r.identity, Transid: r.task.transid(), Callable: action, Payload: arguments,
 		ID: id, Republished: r.resumed,
-	})
+	}, true)
 	if r.resumed && errors.Is(err, bus.ErrDuplicate) { // a sequence that was begun before
 		return nil
 	}

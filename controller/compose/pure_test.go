@@ -109,7 +109,8 @@ func tasks() []*task {
 	composition := head(Composition)
 	composition.Payload, composition.Action, composition.Unrecorded = json.RawMessage(`[1.0,"<&>"]`), entity.FQN{Path: "ns", Name: "c"}, true
 	fire := head(TriggerFire)
-	fire.Trigger, fire.Arguments = "t", json.RawMessage(odd)
+	fire.Trigger, fire.Payload = "t", json.RawMessage(odd)
+	fire.Parameters = entity.Parameters{{Key: "p", Value: json.RawMessage(`{"n":1.50,"s":"<&>\u2028"}`)}}
 	fire.Rules = []firedRule{{entity.FQN{Path: "ns", Name: "r"}, entity.FQN{Path: "ns", Name: "a"}, entity.RuleInactive}}
 	return []*task{&sequence, &composition, &fire}
 }

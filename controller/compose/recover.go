@@ -17,20 +17,22 @@ import (
 // with the rights and limits that its caller has now. It is called once, before or
 // while the composer is used, and returns when all that was left is under way
 // again or has ended, or when ctx ends or the composer is closed.
-func (c *Composer) Recover(ctx context.Context) error {
-	entries, err := c.deps.Journal.Unfinished(ctx, c.cfg.Controller)
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		if err := c.resume(ctx, e); err != nil {
-			if c.ctx.Err() != nil || ctx.Err() != nil {
+//
+// A store that is down is waited for.
+func (c *Composer) Recover(ctx context.Context) {
+	done := make(map[entity.ActivationID]bool)
+	_ = c.patiently(ctx, "what was unfinished when the controller stopped cannot be gone on with; trying again", nil, func(ctx context.Context) error {
+		return c.deps.Journal.Unfinished(ctx, c.cfg.Controller, func(e bus.Entry) error {
+			if done[e.ID] {
 				return nil
 			}
-			return fmt.Errorf("go on with %s: %w", e.ID, err)
-		}
-	}
-	return nil
+			if err := c.resume(ctx, e); err != nil {
+				return fmt.Errorf("go on with %s: %w", e.ID, err)
+			}
+			done[e.ID] = true
+			return nil
+		})
+	}) // its error is that there is no time left
 }
 
 // resume goes on with one entry, or ends it with a record that says why not.
@@ -82,6 +84,7 @@ func (c *Composer) enterWaiting(ctx context.Context) error {
 		return context.Canceled
 	}
 	c.running.Add(1)
+	c.count.Add(1)
 	return nil
 }
 

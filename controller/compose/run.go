@@ -23,6 +23,8 @@ type run struct {
 	callable *catalog.Callable
 	// resumed: an earlier life may have done a part of it.
 	resumed bool
+	// within: it shares the place of the fire that invoked it.
+	within bool
 }
 
 // do returns the record of the task; its error is that the composer was closed.

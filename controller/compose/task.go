@@ -51,10 +51,11 @@ type task struct {
 	Limits     entity.ActionLimits `json:"limits,omitzero"`
 	Components []entity.FQN        `json:"components,omitempty"`
 
-	// Fires: the trigger's name, its rules as they were, and what actions get.
-	Trigger   entity.Name     `json:"trigger,omitempty"`
-	Rules     []firedRule     `json:"rules,omitempty"`
-	Arguments json.RawMessage `json:"arguments,omitempty"`
+	// Fires: the trigger's name, its rules as they were, and what actions get below
+	// the payload.
+	Trigger    entity.Name       `json:"trigger,omitempty"`
+	Rules      []firedRule       `json:"rules,omitempty"`
+	Parameters entity.Parameters `json:"parameters,omitempty"`
 }
 
 type firedRule struct {

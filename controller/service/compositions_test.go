@@ -14,6 +14,7 @@ import (
 
 	"github.com/gowhisk/gowhisk/controller/service"
 	"github.com/gowhisk/gowhisk/pkg/bus"
+	"github.com/gowhisk/gowhisk/pkg/bus/bustest"
 	"github.com/gowhisk/gowhisk/pkg/entity"
 )
 
@@ -333,8 +334,7 @@ func TestSequenceGoesOnAfterTheControllersDeath(t *testing.T) {
 			require.Equal(t, 1, runs)
 		}
 	}
-	unfinished, err := w.bus.Unfinished(t.Context(), "0")
-	require.NoError(t, err)
+	unfinished := bustest.Unfinished(w.t, w.bus, "0")
 	require.Empty(t, unfinished)
 }
 
@@ -355,8 +355,7 @@ func TestWhatIsNotGoneOnWith(t *testing.T) {
 		{"too old", func(w *world) { w.clock.Advance(2 * time.Hour) },
 			"The activation waited longer than 1h0m0s to be gone on with and was given up."},
 		{"unreadable", func(w *world) {
-			entries, err := w.bus.Unfinished(w.t.Context(), "0")
-			require.NoError(w.t, err)
+			entries := bustest.Unfinished(w.t, w.bus, "0")
 			for _, e := range entries {
 				require.NoError(w.t, w.bus.End(w.t.Context(), "0", e, nil))
 				e.Body = []byte(`{"kind":"nonsense"`)
@@ -446,8 +445,7 @@ func TestDeathsAtRandom(t *testing.T) {
 		}
 	}
 	eventually(t, "everything to end", func() bool {
-		unfinished, err := w.bus.Unfinished(t.Context(), "0")
-		return err == nil && len(unfinished) == 0 && w.service.InFlight() == 0
+		return len(bustest.Unfinished(w.t, w.bus, "0")) == 0 && w.service.InFlight() == 0
 	})
 	for _, name := range []entity.Name{"a", "b", "c", "con"} {
 		for id, runs := range w.runsOf(name) {

@@ -5,6 +5,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"github.com/tidwall/gjson"
+
+	"github.com/gowhisk/gowhisk/controller/service"
+	"github.com/gowhisk/gowhisk/pkg/bus/bustest"
 )
 
 // resumed is how many entries the controller has found from earlier lives.
@@ -60,8 +63,7 @@ func TestWhatHasRunWithoutRecordsIsNotRunAgain(t *testing.T) {
 			release()
 			w.service.Recover(t.Context())
 			eventually(t, "everything to end", func() bool {
-				unfinished, err := w.bus.Unfinished(t.Context(), "0")
-				return err == nil && len(unfinished) == 0
+				return len(bustest.Unfinished(w.t, w.bus, "0")) == 0
 			})
 			for _, runs := range w.runsOf("first") {
 				require.Equal(t, 1, runs)
@@ -69,4 +71,24 @@ func TestWhatHasRunWithoutRecordsIsNotRunAgain(t *testing.T) {
 			w.a.get("_/activations/" + id.(string)).is(404)
 		})
 	}
+}
+
+// What a fire invokes shares its place, also when the places are all taken by what an
+// earlier life left.
+func TestFiresNeedNoSecondPlace(t *testing.T) {
+	w := newWorld(t, func(c *service.Config) { c.Actions.MaxCompositions = 1 })
+	w.a.action("slow")
+	w.a.put("_/actions/s", sequence(of("/_/slow"))).is(200)
+	w.a.put("_/triggers/t", `{}`).is(200)
+	w.a.put("_/rules/r", `{"trigger":"/_/t","action":"/_/s"}`).is(200)
+	release := w.worker.hold("slow")
+	defer release()
+	fire := w.a.post("_/triggers/t", `{}`).is(202).object()["activationId"]
+	line := w.record(fire).logs(t)[0]
+	require.Equal(t, "0", gjson.Get(line, "statusCode").Raw, line)
+	w.die()
+	w.live()
+	w.service.Recover(t.Context())
+	release()
+	require.Equal(t, "success", gjson.Get(w.record(gjson.Get(line, "activationId").String()).body, "response.status").String())
 }

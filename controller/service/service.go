@@ -228,11 +228,7 @@ func (s *Service) SetControllers(n int) { s.throttle.SetControllers(n) }
 // Recover goes on with sequences, compositions and trigger fires that an earlier
 // life of this controller left unfinished. Serve does it; who uses Handler alone
 // calls it once.
-func (s *Service) Recover(ctx context.Context) {
-	if err := s.composer.Recover(ctx); err != nil {
-		s.log.Error("what was unfinished when the controller stopped could not be gone on with; it is tried again at the next start", zap.Error(err))
-	}
-}
+func (s *Service) Recover(ctx context.Context) { s.composer.Recover(ctx) }
 
 // InFlight returns how many activations were accepted here and have not ended.
 func (s *Service) InFlight() int { return s.invoker.InFlight() }

@@ -23,9 +23,11 @@ type Journal interface {
 	// nothing.
 	End(ctx context.Context, controller entity.ControllerID, e Entry, record *entity.Activation) error
 
-	// Unfinished returns the entries that the controller, in this life or an
-	// earlier one, has begun and not ended, oldest first.
-	Unfinished(ctx context.Context, controller entity.ControllerID) ([]Entry, error)
+	// Unfinished calls each with the entries that the controller, in this life or an
+	// earlier one, has begun and not ended, oldest first, until each returns an error,
+	// which it returns. Entries that begin or end meanwhile may be among them. It holds
+	// few of them at a time, and nothing while each runs.
+	Unfinished(ctx context.Context, controller entity.ControllerID, each func(Entry) error) error
 }
 
 // Entry is one accepted composition or trigger fire.

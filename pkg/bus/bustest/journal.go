@@ -27,12 +27,21 @@ func recordOf(e bus.Entry) *entity.Activation {
 	return Record(m)
 }
 
+// Unfinished returns what a controller has begun and not ended.
+func Unfinished(t testing.TB, j bus.Journal, controller entity.ControllerID) []bus.Entry {
+	t.Helper()
+	var found []bus.Entry
+	require.NoError(t, j.Unfinished(t.Context(), controller, func(e bus.Entry) error {
+		found = append(found, e)
+		return nil
+	}))
+	return found
+}
+
 func runJournal(t *testing.T, open func(t *testing.T) Bus) {
 	unfinished := func(t *testing.T, j bus.Journal, controller entity.ControllerID) []bus.Entry {
 		t.Helper()
-		found, err := j.Unfinished(deadline(t), controller)
-		require.NoError(t, err)
-		return found
+		return Unfinished(t, j, controller)
 	}
 
 	t.Run("WhatBeganIsFoundByTheNextLife", func(t *testing.T) {
@@ -48,6 +57,30 @@ func runJournal(t *testing.T, open func(t *testing.T) Bus) {
 		require.Equal(t, begun, unfinished(t, b, "0"), "oldest first")
 		require.Equal(t, begun, unfinished(t, b, "0"), "looking changes nothing")
 		require.Empty(t, unfinished(t, b, "1"), "another controller's")
+	})
+
+	t.Run("ManyAreReadOneByOne", func(t *testing.T) {
+		b := open(t)
+		var begun []bus.Entry
+		for range 100 {
+			e := entry()
+			begun = append(begun, e)
+			require.NoError(t, b.Begin(deadline(t), "0", e))
+		}
+		require.Equal(t, begun, unfinished(t, b, "0"))
+		enough, n := errors.New("enough"), 0
+		err := b.Unfinished(deadline(t), "0", func(e bus.Entry) error {
+			// Whoever reads may end what is read.
+			if err := b.End(deadline(t), "0", e, nil); err != nil {
+				return err
+			}
+			if n++; n == 60 {
+				return enough
+			}
+			return nil
+		})
+		require.ErrorIs(t, err, enough)
+		require.Equal(t, begun[60:], unfinished(t, b, "0"))
 	})
 
 	t.Run("EndStoresTheRecordAndForgetsTheEntry", func(t *testing.T) {

@@ -15,7 +15,7 @@ const (
 	recordExists  = `SELECT 1 FROM activations WHERE id = ? AND namespace = ?`
 	insertEntry   = `INSERT INTO journal (controller, namespace, id, body) VALUES (?,?,?,?) ON CONFLICT (id, namespace) DO NOTHING`
 	deleteEntry   = `DELETE FROM journal WHERE id = ? AND namespace = ?`
-	unfinishedOf  = `SELECT namespace, id, body FROM journal WHERE controller = ? ORDER BY seq`
+	unfinishedOf  = `SELECT seq, namespace, id, body FROM journal WHERE controller = ? AND seq > ? ORDER BY seq LIMIT ?`
 	entryOverhead = 4096
 )
 
@@ -72,17 +72,36 @@ func (b *Bus) End(ctx context.Context, _ entity.ControllerID, e bus.Entry, recor
 	return nil
 }
 
+// pageLength is how many entries Unfinished holds at a time; each may have megabytes.
+const pageLength = 16
+
 // Unfinished implements bus.Journal.
-func (b *Bus) Unfinished(ctx context.Context, controller entity.ControllerID) (found []bus.Entry, err error) {
-	err = b.db.Write(ctx, func(tx *sqlite.Tx) error {
-		found = nil
-		return tx.Query(unfinishedOf, func(r *sqlite.Row) error {
-			found = append(found, bus.Entry{Namespace: entity.Path(r.String(0)), ID: entity.ActivationID(r.String(1)), Body: r.Bytes(2)})
+func (b *Bus) Unfinished(ctx context.Context, controller entity.ControllerID, each func(bus.Entry) error) error {
+	for after := int64(0); ; {
+		page, last, err := b.unfinishedPage(ctx, controller, after)
+		if err != nil {
+			return fmt.Errorf("read the journal of controller %s: %w", controller, err)
+		}
+		for _, e := range page {
+			if err := each(e); err != nil {
+				return err
+			}
+		}
+		if len(page) < pageLength {
 			return nil
-		}, string(controller))
-	})
-	if err != nil {
-		return nil, fmt.Errorf("read the journal of controller %s: %w", controller, err)
+		}
+		after = last
 	}
-	return found, nil
+}
+
+func (b *Bus) unfinishedPage(ctx context.Context, controller entity.ControllerID, after int64) (page []bus.Entry, last int64, err error) {
+	err = b.db.Write(ctx, func(tx *sqlite.Tx) error {
+		page = nil
+		return tx.Query(unfinishedOf, func(r *sqlite.Row) error {
+			last = r.Int64(0)
+			page = append(page, bus.Entry{Namespace: entity.Path(r.String(1)), ID: entity.ActivationID(r.String(2)), Body: r.Bytes(3)})
+			return nil
+		}, string(controller), after, pageLength)
+	})
+	return page, last, err
 }
