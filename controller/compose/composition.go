@@ -65,6 +65,15 @@ func (r *run) composition(ctx context.Context, p *parent, conductor *catalog.Cal
 // directed runs the component that a conductor asks for and returns its result.
 // What is wrong with the request is a result, too, for the conductor to see.
 func (r *run) directed(ctx context.Context, p *parent, step string, d directive, s scope) (json.RawMessage, entity.ActivationID, error) {
+	if record, id, err := r.done(ctx, p, step); record != nil || err != nil {
+		if err != nil {
+			return nil, id, err
+		}
+		if !isConducted(record) {
+			s.compositions.components = max(s.compositions.components-1, 0)
+		}
+		return record.Response.Result, id, nil
+	}
 	address, ok := parseComponent(d.action, r.task.Namespace)
 	if !ok {
 		return problem("Failed to parse action name from json value %s during composition.", d.action.Raw), "", nil

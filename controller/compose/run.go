@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/tidwall/gjson"
+
 	"github.com/gowhisk/gowhisk/controller/catalog"
 	"github.com/gowhisk/gowhisk/controller/invoke"
 	"github.com/gowhisk/gowhisk/pkg/bus"
@@ -102,16 +104,36 @@ var errNoResult = errors.New("no result in time")
 // step's. The error is errNoResult, with the id, why the action was not accepted,
 // or that the composer was closed.
 func (r *run) child(ctx context.Context, p *parent, step string, action *catalog.Callable, payload []byte, s scope) (*entity.Activation, entity.ActivationID, error) {
-	id := entity.DeriveActivationID(p.id, step)
-	record, err := r.recorded(ctx, id)
-	if record == nil && err == nil {
-		record, err = r.childRun(ctx, p, id, action, payload, s)
+	record, id, err := r.done(ctx, p, step)
+	if record != nil || err != nil {
+		return record, id, err
 	}
-	if err != nil {
+	if record, err = r.childRun(ctx, p, id, action, payload, s); err != nil {
 		return nil, id, err
 	}
 	p.add(record, action.Action.Limits.Memory)
 	return record, id, nil
+}
+
+// done returns the record of a step that an earlier life has finished, and adds the
+// step to p. What has become of its action since does not matter then.
+func (r *run) done(ctx context.Context, p *parent, step string) (*entity.Activation, entity.ActivationID, error) {
+	id := entity.DeriveActivationID(p.id, step)
+	record, err := r.recorded(ctx, id)
+	if record != nil {
+		limits, _ := record.Annotations.Get("limits")
+		p.add(record, entity.Megabytes(gjson.GetBytes(limits, "memory").Int()))
+	}
+	return record, id, err
+}
+
+// isConducted reports whether a record is a composition's.
+func isConducted(record *entity.Activation) bool { return record.Annotations.Truthy("conductor") }
+
+// isSequence reports whether a record is a sequence's, whose own actions count for it.
+func isSequence(record *entity.Activation) bool {
+	kind, _ := record.Annotations.String("kind")
+	return kind == entity.KindSequence && !isConducted(record)
 }
 
 // recorded returns the record of a step that an earlier life has finished.

@@ -1,13 +1,16 @@
 package service_test
 
 import (
+	"encoding/json"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 	"github.com/tidwall/gjson"
 
 	"github.com/gowhisk/gowhisk/controller/service"
+	"github.com/gowhisk/gowhisk/pkg/bus"
 	"github.com/gowhisk/gowhisk/pkg/bus/bustest"
+	"github.com/gowhisk/gowhisk/pkg/entity"
 )
 
 // resumed is how many entries the controller has found from earlier lives.
@@ -91,4 +94,39 @@ func TestFiresNeedNoSecondPlace(t *testing.T) {
 	w.service.Recover(t.Context())
 	release()
 	require.Equal(t, "success", gjson.Get(w.record(gjson.Get(line, "activationId").String()).body, "response.status").String())
+}
+
+// What has run stays so when its action is deleted before the next life.
+func TestWhatHasRunNeedsNoActionAnyMore(t *testing.T) {
+	w := newWorld(t)
+	for _, name := range []string{"first", "slow"} {
+		w.a.action(name)
+	}
+	w.conductor("c", func(args gjson.Result) string {
+		if args.Get("again").Exists() {
+			return `{"action":"slow","params":{}}`
+		}
+		return `{"action":"first","params":{"n":1.50},"state":{"again":true}}`
+	})
+	w.a.put("_/actions/s", sequence(of("/_/first", "/_/slow"))).is(200)
+	release := w.worker.hold("slow")
+	defer release()
+	sequenceID := w.a.post("_/actions/s", `{"n":1.50}`).is(202).object()["activationId"]
+	compositionID := w.a.post("_/actions/c", `{}`).is(202).object()["activationId"]
+	eventually(t, "slow to run twice", func() bool { return len(w.runsOf("slow")) == 2 })
+	w.die()
+	w.live()
+	w.a.delete("_/actions/first").is(200)
+	w.service.Recover(t.Context())
+	w.worker.set("c", func(*bus.ActivationMessage) entity.Response {
+		return entity.Response{Result: json.RawMessage(`{"params":{"end":true}}`)}
+	})
+	release()
+	record := w.record(sequenceID)
+	require.Equal(t, `{"n":1.50}`, record.raw("response.result"))
+	require.Len(t, record.logs(t), 2)
+	record = w.record(compositionID)
+	require.Equal(t, `{"end":true}`, record.raw("response.result"))
+	require.Len(t, record.logs(t), 5)
+	require.Len(t, w.runsOf("first"), 2)
 }
