@@ -74,9 +74,6 @@ var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 4096); return &b 
 
 const maxPooledBuffer = 64 << 10
 
-// WriteJSON answers with a JSON body as it is.
-func (x *Exchange) WriteJSON(status int, body []byte) { x.writeJSON(status, body) }
-
 // write answers with the JSON that build appends to a pooled buffer. Where the
 // client does not accept JSON a success becomes a 406.
 func (x *Exchange) write(status int, build func(dst []byte) []byte) error {
@@ -87,7 +84,7 @@ func (x *Exchange) write(status int, build func(dst []byte) []byte) error {
 	}
 	b := buffers.Get().(*[]byte)
 	body := build((*b)[:0])
-	x.writeJSON(status, body)
+	x.WriteJSON(status, body)
 	if cap(body) <= maxPooledBuffer {
 		*b = body[:0]
 		buffers.Put(b)
@@ -95,7 +92,8 @@ func (x *Exchange) write(status int, build func(dst []byte) []byte) error {
 	return nil
 }
 
-func (x *Exchange) writeJSON(status int, body []byte) {
+// WriteJSON answers with a JSON body as it is.
+func (x *Exchange) WriteJSON(status int, body []byte) {
 	h := x.gin.Writer.Header()
 	h["Content-Type"] = headerJSON
 	if len(body) > 2048 { // net/http counts shorter ones itself

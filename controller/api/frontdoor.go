@@ -184,7 +184,7 @@ func (a *API) Fail(x *Exchange, err error) {
 	case http.StatusRequestEntityTooLarge:
 		x.drain(maxDrain)
 	}
-	x.writeJSON(answer.Status, x.errorBody(answer.Text))
+	x.WriteJSON(answer.Status, x.errorBody(answer.Text))
 }
 
 // authenticate sets the exchange's identity, or says why it has none.

@@ -124,6 +124,11 @@ func (a *API) postTrigger(x *Exchange) error {
 	if err != nil {
 		return err
 	}
+	if trigger.HasActiveRule() { // what has no body is for everybody
+		if err := x.negotiate(); err != nil {
+			return err
+		}
+	}
 	id, err := a.composer.Fire(x.Context(), &compose.Fire{
 		Identity: x.Identity,
 		Transid:  x.Transid,

@@ -39,6 +39,8 @@ type Config struct {
 	// Patience is how much longer than its time limit a component may take until
 	// its result is there.
 	Patience time.Duration
+	// StoreTimeout bounds each attempt to write to the journal or the store.
+	StoreTimeout time.Duration
 	// MaxAge: an entry that is found again after this long ends with an error
 	// instead of being gone on with.
 	MaxAge time.Duration
@@ -211,7 +213,9 @@ func (c *Composer) accept(ctx context.Context, r *run) (done <-chan *entity.Acti
 	entry, err := r.task.entry()
 	if err == nil {
 		// A client that goes away must not leave it open whether this was accepted.
-		err = c.deps.Journal.Begin(context.WithoutCancel(ctx), c.cfg.Controller, entry)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.cfg.StoreTimeout)
+		defer cancel()
+		err = c.deps.Journal.Begin(ctx, c.cfg.Controller, entry)
 	}
 	if err != nil {
 		c.leave(r.within)
@@ -287,7 +291,9 @@ const (
 // takes. Its error is that ctx ended or the composer was closed.
 func (c *Composer) persist(ctx context.Context, t *task, try func(context.Context) error) error {
 	return c.patiently(ctx, "a record could not be stored; trying again", t.fields(), func(ctx context.Context) error {
-		return try(context.WithoutCancel(ctx))
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.cfg.StoreTimeout)
+		defer cancel()
+		return try(ctx)
 	})
 }
 

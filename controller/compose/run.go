@@ -136,15 +136,20 @@ func isSequence(record *entity.Activation) bool {
 	return kind == entity.KindSequence && !isConducted(record)
 }
 
-// recorded returns the record of a step that an earlier life has finished.
-func (r *run) recorded(ctx context.Context, id entity.ActivationID) (*entity.Activation, error) {
+// recorded returns the record of a step that an earlier life has finished, nil if
+// there is none. A store that is down says nothing about that and is waited for; the
+// error is that the composer was closed.
+func (r *run) recorded(ctx context.Context, id entity.ActivationID) (record *entity.Activation, err error) {
 	if !r.resumed {
 		return nil, nil
 	}
-	record, err := r.composer.deps.Records.Activation(ctx, r.task.namespace(), id)
-	if errors.Is(err, store.ErrNotFound) {
-		return nil, nil
-	}
+	err = r.composer.patiently(ctx, "what had been done before a stop could not be read; trying again", r.task.fields(), func(ctx context.Context) (err error) {
+		record, err = r.composer.deps.Records.Activation(ctx, r.task.namespace(), id)
+		if errors.Is(err, store.ErrNotFound) {
+			record, err = nil, nil
+		}
+		return err
+	})
 	return record, err
 }
 

@@ -94,7 +94,8 @@ type Times struct {
 	// be without a request.
 	Header time.Duration `koanf:"header"`
 	Idle   time.Duration `koanf:"idle"`
-	// Publish bounds how long the bus may take to accept an activation.
+	// Publish bounds how long the bus may take to accept an activation, and the journal
+	// or the store to write down one that is composed of others.
 	Publish time.Duration `koanf:"publish"`
 	// Poll is how often a waiting call looks into the store on its own.
 	Poll time.Duration `koanf:"poll"`

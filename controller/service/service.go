@@ -131,11 +131,12 @@ func (s *Service) assemble(d Deps) error {
 	})
 	rights := entitle.NewRights(s.catalog)
 	s.composer = compose.New(compose.Config{
-		Controller: entity.ControllerID(s.cfg.Controller),
-		MaxActions: s.cfg.Actions.MaxSequenceLength,
-		MaxRunning: s.cfg.Actions.MaxCompositions,
-		Patience:   s.cfg.Times.Component,
-		MaxAge:     s.cfg.Times.Resume,
+		Controller:   entity.ControllerID(s.cfg.Controller),
+		MaxActions:   s.cfg.Actions.MaxSequenceLength,
+		MaxRunning:   s.cfg.Actions.MaxCompositions,
+		Patience:     s.cfg.Times.Component,
+		StoreTimeout: s.cfg.Times.Publish,
+		MaxAge:       s.cfg.Times.Resume,
 	}, compose.Deps{
 		Invoker: s.invoker, Journal: d.Journal, Records: d.Activations, Identities: d.Subjects, Catalog: s.catalog,
 		Rights: rights, Throttle: s.throttle, Kinds: d.Manifest, Explain: api.Explain, Metrics: metrics, Log: d.Log, Now: d.Now,

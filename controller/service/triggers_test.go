@@ -59,6 +59,14 @@ func TestTriggers(t *testing.T) {
 		w.a.post("_/triggers/echo", `{}`).fails(409, "Resource by this name exists but is not in this collection.")
 		w.b.post("ns/triggers/t", `nonsense`).fails(403, "The supplied authentication is not authorized to access 'ns/t'.")
 	})
+	t.Run("who_cannot_be_answered_fires_nothing", func(t *testing.T) {
+		w.a.put("_/triggers/html", `{}`).is(200)
+		html := w.a.with("Accept", "text/html")
+		html.post("_/triggers/html", "").is(204)
+		w.a.put("_/rules/html-r", `{"trigger":"/ns/html","action":"/ns/echo"}`).is(200)
+		html.post("_/triggers/html", "").failsWith(406, "Resource representation is only available with these types:")
+		require.Empty(t, w.runsOf("echo"))
+	})
 	t.Run("a_fire_without_a_body", func(t *testing.T) {
 		w.a.put("_/rules/r?overwrite=true", `{"trigger":"/ns/t","action":"/ns/echo"}`).is(200)
 		r := w.a.post("_/triggers/t", "").is(202)
