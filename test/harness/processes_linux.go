@@ -123,8 +123,8 @@ func controlGroups(pid int) []string {
 	var found []string
 	for line := range strings.Lines(string(content)) {
 		parts := strings.SplitN(strings.TrimSpace(line), ":", 3)
-		if len(parts) != 3 {
-			continue
+		if len(parts) != 3 || parts[2] == "/" {
+			continue // the root is no process's own group; the kernel shows it for those that are ending
 		}
 		// Version 1 has a directory per controller, version 2 one named unified or none.
 		for _, mount := range []string{parts[1], strings.TrimPrefix(parts[1], "name="), "unified", "."} {
