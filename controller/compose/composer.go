@@ -172,7 +172,7 @@ func (c *Composer) invoke(ctx context.Context, r *invoke.Request, within bool) (
 		}
 		t.Components = components
 	}
-	done, err := c.accept(ctx, &run{composer: c, task: t, identity: r.Identity, callable: r.Callable, within: within})
+	done, err := c.accept(ctx, &run{composer: c, task: t, identity: r.Identity, callable: r.Callable, again: r.Republished, within: within})
 	if err != nil {
 		return invoke.Result{}, err
 	}
@@ -215,6 +215,7 @@ func (c *Composer) accept(ctx context.Context, r *run) (done <-chan *entity.Acti
 		// A client that goes away must not leave it open whether this was accepted.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.cfg.StoreTimeout)
 		defer cancel()
+		entry.Republished = r.again
 		err = c.deps.Journal.Begin(ctx, c.cfg.Controller, entry)
 	}
 	if err != nil {

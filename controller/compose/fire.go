@@ -49,7 +49,7 @@ func (c *Composer) Fire(ctx context.Context, f *Fire) (entity.ActivationID, erro
 	for _, rule := range f.Trigger.Rules {
 		t.Rules = append(t.Rules, firedRule(rule))
 	}
-	if _, err := c.accept(ctx, &run{composer: c, task: t, identity: f.Identity}); err != nil {
+	if _, err := c.accept(ctx, &run{composer: c, task: t, identity: f.Identity, again: f.ID != ""}); err != nil {
 		return "", err
 	}
 	return t.ID, nil

@@ -25,6 +25,8 @@ type run struct {
 	callable *catalog.Callable
 	// resumed: an earlier life may have done a part of it.
 	resumed bool
+	// again: it may have been accepted before, by another life or another controller.
+	again bool
 	// within: it shares the place of the fire that invoked it.
 	within bool
 }

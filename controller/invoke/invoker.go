@@ -25,6 +25,9 @@ import (
 var (
 	// ErrNoInvokers: no invoker is healthy, or none may take more. Balancers return it.
 	ErrNoInvokers = errors.New("no invokers available")
+	// ErrNoRoom: healthy invokers exist, and all are busy: the activation may wait in
+	// the overflow queue. Balancers return it.
+	ErrNoRoom = errors.New("all invokers are busy")
 	// ErrUnavailable: the bus did not accept the activation.
 	ErrUnavailable = errors.New("the activation was not accepted")
 )
@@ -32,7 +35,7 @@ var (
 // Balancer books room for activations on invokers. Safe for concurrent use.
 type Balancer interface {
 	// Choose books room for one activation and returns the invoker that has it, or
-	// ErrNoInvokers.
+	// ErrNoRoom, or ErrNoInvokers.
 	Choose(ctx context.Context, p Placement) (entity.InvokerID, error)
 	// Release gives back what one Choose with an equal p booked, and says how the
 	// activation ended.

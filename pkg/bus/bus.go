@@ -20,6 +20,8 @@ import (
 var (
 	// ErrClosed: the queue was closed.
 	ErrClosed = errors.New("the queue is closed")
+	// ErrOwned: another process owns the queue.
+	ErrOwned = errors.New("the queue has another owner")
 	// ErrTooLarge: the message exceeds what the bus carries.
 	ErrTooLarge = errors.New("the message is too large for the bus")
 	// ErrDuplicate: an activation with this id is in the queue or in the journal, or

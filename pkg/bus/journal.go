@@ -13,7 +13,8 @@ import (
 // that whoever takes it up again finds what was done. Safe for concurrent use.
 type Journal interface {
 	// Begin returns nil once the entry is durable: what it stands for is accepted.
-	// It is ErrDuplicate if an entry or a record with its namespace and id exists.
+	// It is ErrDuplicate if an entry with its namespace and id exists and, where the
+	// entry is Republished, if a record does.
 	// With another error it is not accepted or, where the outcome is unknown (the
 	// context ended), it may be.
 	Begin(ctx context.Context, controller entity.ControllerID, e Entry) error
@@ -36,4 +37,7 @@ type Entry struct {
 	ID        entity.ActivationID
 	// Body says what to do, in the words of who wrote it. It is not needed by End.
 	Body []byte
+	// Republished: whoever begins it does not know whether that was done before. It
+	// is for Begin alone.
+	Republished bool
 }

@@ -131,6 +131,7 @@ func runJournal(t *testing.T, open func(t *testing.T) Bus) {
 		b = b.Reopen()
 		require.ErrorIs(t, b.Begin(deadline(t), "0", e), bus.ErrDuplicate)
 		require.NoError(t, b.End(deadline(t), "0", e, recordOf(e)))
+		e.Republished = true
 		require.ErrorIs(t, b.Begin(deadline(t), "0", e), bus.ErrDuplicate)
 		elsewhere := e
 		elsewhere.Namespace = "other"
