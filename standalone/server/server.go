@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
@@ -24,8 +23,10 @@ import (
 	"github.com/gowhisk/gowhisk/invoker/container/process"
 	invoker "github.com/gowhisk/gowhisk/invoker/service"
 	"github.com/gowhisk/gowhisk/pkg/bus/local"
+	"github.com/gowhisk/gowhisk/pkg/datadir"
 	"github.com/gowhisk/gowhisk/pkg/encryption"
 	"github.com/gowhisk/gowhisk/pkg/entity"
+	"github.com/gowhisk/gowhisk/pkg/metrics"
 	"github.com/gowhisk/gowhisk/pkg/store/sqlite"
 	"github.com/gowhisk/gowhisk/runtimes"
 	"github.com/gowhisk/gowhisk/standalone/admin"
@@ -52,7 +53,7 @@ type Build struct{ Version, Date string }
 type Server struct {
 	cfg        Config
 	log        *zap.Logger
-	dir        *dataDir
+	dir        *datadir.Dir
 	listener   net.Listener
 	metrics    net.Listener // nil if they are not served
 	db         *sqlite.DB
@@ -70,8 +71,7 @@ const controllerID entity.ControllerID = "0"
 // New opens the data directory, the database and the address. Its errors say
 // which flag to change.
 func New(ctx context.Context, cfg Config, build Build, log *zap.Logger) (*Server, error) {
-	s := &Server{cfg: cfg, log: log, registry: prometheus.NewRegistry()}
-	s.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	s := &Server{cfg: cfg, log: log, registry: metrics.NewRegistry()}
 	if err := s.open(ctx, build); err != nil {
 		return nil, errors.Join(err, s.close())
 	}
@@ -95,12 +95,12 @@ func (s *Server) open(ctx context.Context, build Build) error {
 	if s.dir, err = openDataDir(ctx, s.cfg); err != nil {
 		return err
 	}
-	s.closers = append(s.closers, s.dir.close)
-	if s.db, err = openDatabase(ctx, s.cfg, s.dir.path); err != nil {
+	s.closers = append(s.closers, s.dir.Close)
+	if s.db, err = openDatabase(ctx, s.cfg, s.dir.Path()); err != nil {
 		return err
 	}
 	s.closers = append(s.closers, s.db.Close)
-	if err = s.dir.once("subjects-created", func() error { return createSubjects(ctx, s.db) }); err != nil {
+	if err = s.dir.Once("subjects-created", func() error { return createSubjects(ctx, s.db) }); err != nil {
 		return err
 	}
 	return s.assemble(ctx, build)
@@ -114,6 +114,17 @@ func (s *Server) listen(addr, flag string) (net.Listener, error) {
 	}
 	s.closers = append(s.closers, func() error { l.Close(); return nil }) // who serves it closes it, too
 	return l, nil
+}
+
+func openDataDir(ctx context.Context, cfg Config) (*datadir.Dir, error) {
+	if cfg.Ephemeral {
+		return datadir.Temporary()
+	}
+	dir, err := datadir.Open(ctx, cfg.DataDir)
+	if err != nil {
+		return nil, fmt.Errorf("%w, or use --ephemeral", err)
+	}
+	return dir, nil
 }
 
 func openDatabase(ctx context.Context, cfg Config, dir string) (*sqlite.DB, error) {
@@ -209,7 +220,7 @@ func (s *Server) apiHost() string {
 
 func (s *Server) containers(ctx context.Context) (*process.Factory, error) {
 	factory, err := process.Open(ctx, process.Config{
-		Dir:            filepath.Join(s.dir.path, "containers"),
+		Dir:            filepath.Join(s.dir.Path(), "containers"),
 		Interpreters:   s.found,
 		ParallelStarts: s.cfg.ParallelStart,
 		Log:            s.log.Named("containers"),
@@ -256,7 +267,9 @@ func (s *Server) Run(ctx context.Context, ready func(context.Context) error) (er
 		return s.controller.Serve(groupCtx, s.listener)
 	})
 	group.Go(func() error { return s.expireRecords(groupCtx) })
-	group.Go(func() error { return s.serveMetrics(groupCtx) })
+	group.Go(func() error {
+		return metrics.Serve(groupCtx, s.metrics, metrics.Handler(s.registry, s.controller.Internal()))
+	})
 	group.Go(func() error {
 		if err := ready(groupCtx); err != nil && groupCtx.Err() == nil {
 			return err
