@@ -1,8 +1,6 @@
 package api
 
 import (
-	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/json"
 	"net/http"
 	"strconv"
@@ -10,6 +8,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/gowhisk/gowhisk/pkg/entity"
+	"github.com/gowhisk/gowhisk/pkg/operator"
 )
 
 // Fleet is what the balancer knows of the invokers. Safe for concurrent use.
@@ -27,15 +26,12 @@ type Flights interface {
 	Activations() []entity.ActivationID
 }
 
-// Credentials of the operator. Without a user nobody is the operator.
-type Credentials struct{ User, Password string }
-
 // Internal is what operators and their machines ask a controller
 // (openwhisk-rest-api.md section 1.2).
 type Internal struct {
 	Fleet    Fleet
 	Flights  Flights
-	Operator Credentials
+	Operator operator.Credentials
 }
 
 // RegisterInternal puts the internal routes on a router of their own, which must
@@ -50,7 +46,7 @@ func (a *API) RegisterInternal(r *gin.Engine, i Internal) {
 	both(r, "GET", "/activation", a.open(i.activations))
 	r.GET("/activation/count", a.open(i.activationCount))
 	r.POST("/disable", a.open(func(x *Exchange) error {
-		if !i.Operator.match(x.Request()) {
+		if !i.Operator.Match(x.Request()) {
 			return errNotOperator
 		}
 		if a.composer.Disable() {
@@ -59,20 +55,6 @@ func (a *API) RegisterInternal(r *gin.Engine, i Internal) {
 		x.text(http.StatusOK, "controller is disabled")
 		return nil
 	}))
-}
-
-// match reports whether a request has the credentials. It takes as long for a
-// wrong one as for a right one, whatever their lengths.
-func (c Credentials) match(r *http.Request) bool {
-	user, password, _ := r.BasicAuth()
-	sameUser := sameSecret(user, c.User)
-	samePassword := sameSecret(password, c.Password)
-	return sameUser&samePassword == 1 && c.User != "" && c.Password != ""
-}
-
-func sameSecret(a, b string) int {
-	hashA, hashB := sha256.Sum256([]byte(a)), sha256.Sum256([]byte(b))
-	return subtle.ConstantTimeCompare(hashA[:], hashB[:])
 }
 
 func (i Internal) invokers(x *Exchange) error {

@@ -3,11 +3,8 @@ package service
 import (
 	"errors"
 	"fmt"
-	"os"
-	"strings"
 	"time"
 
-	"github.com/gowhisk/gowhisk/controller/api"
 	"github.com/gowhisk/gowhisk/pkg/entity"
 )
 
@@ -155,22 +152,6 @@ func Default() Config {
 }
 
 func ms(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
-
-// operator reads the operator's credentials.
-func (c *Config) operator() (api.Credentials, error) {
-	if c.AdminCredentials == "" {
-		return api.Credentials{}, nil
-	}
-	content, err := os.ReadFile(c.AdminCredentials)
-	if err != nil {
-		return api.Credentials{}, fmt.Errorf("reading admin-credentials: %w", err)
-	}
-	user, password, _ := strings.Cut(strings.TrimRight(string(content), "\r\n"), ":")
-	if user == "" || password == "" {
-		return api.Credentials{}, fmt.Errorf("admin-credentials: %s must have one line, user:password", c.AdminCredentials)
-	}
-	return api.Credentials{User: user, Password: password}, nil
-}
 
 // ranges is the form that limits are checked in.
 func (a Actions) ranges() entity.LimitRanges {

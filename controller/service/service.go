@@ -28,6 +28,7 @@ import (
 	"github.com/gowhisk/gowhisk/controller/webhook"
 	"github.com/gowhisk/gowhisk/pkg/bus"
 	"github.com/gowhisk/gowhisk/pkg/entity"
+	"github.com/gowhisk/gowhisk/pkg/operator"
 	"github.com/gowhisk/gowhisk/pkg/runtimes"
 	"github.com/gowhisk/gowhisk/pkg/store"
 )
@@ -159,12 +160,12 @@ func (s *Service) assemble(d Deps) error {
 		Timeout: s.cfg.Times.Request, Metrics: metrics, Log: d.Log, Now: d.Now,
 	}).Register(s.router)
 	apidoc.Register(s.router, front)
-	operator, err := s.cfg.operator()
+	credentials, err := operator.Load(s.cfg.AdminCredentials)
 	if err != nil {
 		return err
 	}
 	s.internal = newRouter()
-	front.RegisterInternal(s.internal, api.Internal{Fleet: d.Balancer, Flights: s.invoker, Operator: operator})
+	front.RegisterInternal(s.internal, api.Internal{Fleet: d.Balancer, Flights: s.invoker, Operator: credentials})
 	return nil
 }
 

@@ -84,13 +84,16 @@ func New(cfg Config, queue bus.Queue, actions *Actions, settler Settler, p Pool,
 	return &Feed{cfg: cfg, blocked: blacklist{source: cfg.Blocked, log: log}, queue: queue, actions: actions, settler: settler, pool: p, log: log, fetched: make(chan struct{}, 1)}
 }
 
-// Run recovers what an earlier owner left and then feeds the pool until ctx ends.
-// It returns nil then, when nothing of it is under way any more.
-func (f *Feed) Run(ctx context.Context) error {
+// Run recovers what an earlier owner left, calls feeding, and then feeds the pool
+// until ctx ends.
+// It returns nil then, when nothing of it is under way any more, and bus.ErrOwned when
+// another process has taken the queue over.
+func (f *Feed) Run(ctx context.Context, feeding func()) error {
 	defer f.fetches.Wait()
 	if err := f.recover(ctx); err != nil {
 		return fmt.Errorf("recovering unfinished activations: %w", err)
 	}
+	feeding()
 	for {
 		room, ok := f.room(ctx)
 		if !ok {
@@ -100,6 +103,9 @@ func (f *Feed) Run(ctx context.Context) error {
 		if ctx.Err() != nil || errors.Is(err, bus.ErrClosed) {
 			f.handBack(deliveries)
 			return nil
+		}
+		if errors.Is(err, bus.ErrOwned) {
+			return err
 		}
 		if err != nil {
 			f.log.Error("taking activations from the queue failed; trying again", zap.Error(err))

@@ -91,7 +91,7 @@ func (w *world) Submit(j pool.Job) error {
 func (w *world) start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- w.feed.Run(ctx) }()
+	go func() { done <- w.feed.Run(ctx, func() {}) }()
 	w.stop = sync.OnceFunc(func() {
 		cancel()
 		require.NoError(w.t, <-done)
