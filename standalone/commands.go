@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gowhisk/gowhisk/pkg/config"
+	"github.com/gowhisk/gowhisk/pkg/cpus"
 	"github.com/gowhisk/gowhisk/pkg/encryption"
 	"github.com/gowhisk/gowhisk/pkg/logging"
 	"github.com/gowhisk/gowhisk/pkg/store"
@@ -48,38 +49,22 @@ func demoCommand(build server.Build) *cobra.Command {
 // serverCommand is a command that runs the server, and calls ready once it answers.
 func serverCommand(use, short string, build server.Build, ready func(context.Context, *server.Server) error) *cobra.Command {
 	cfg := server.DefaultConfig()
-	var file string
-	var printConfig bool
-	cmd := &cobra.Command{Use: use, Short: short, Args: cobra.NoArgs}
-	config.Flags(cmd.Flags(), &cfg)
-	cmd.Flags().StringVar(&file, "config", "", "YAML file with the same keys as the flags")
-	cmd.Flags().BoolVar(&printConfig, "print-config", false, "print the configuration and exit")
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if err := config.Load(cmd.Flags(), file, &cfg); err != nil {
-			return err
-		}
-		if err := cfg.Validate(); err != nil {
-			return err
-		}
-		if printConfig {
-			return config.Print(cmd.OutOrStdout(), &cfg)
-		}
+	return config.Command(&cobra.Command{Use: use, Short: short}, &cfg, func(ctx context.Context) error {
 		log, err := logging.New(cfg.LogLevel, cfg.LogFormat)
 		if err != nil {
 			return err
 		}
 		defer log.Sync() // to standard error: nothing to be done if it fails
-		limitCPUs(cfg.CPUs)
-		s, err := server.New(cmd.Context(), cfg, build, log)
+		cpus.Limit(cfg.CPUs)
+		s, err := server.New(ctx, cfg, build, log)
 		if err != nil {
 			return err
 		}
-		return s.Run(cmd.Context(), func(ctx context.Context) error {
+		return s.Run(ctx, func(ctx context.Context) error {
 			fmt.Printf("Gowhisk is ready on %s\n", s.URL())
 			return ready(ctx, s)
 		})
-	}
-	return cmd
+	})
 }
 
 func adminCommand() *cobra.Command {
