@@ -198,3 +198,23 @@ func (e environment) Start(ctx context.Context, spec container.Spec) (container.
 	spec.Env = append(spec.Env[:len(spec.Env):len(spec.Env)], e.variables...)
 	return e.Factory.Start(ctx, spec)
 }
+
+// StemCells are the containers that the manifest wants kept started, for actions of at
+// most the given concurrency.
+func StemCells(m *runtimes.Manifest, concurrency int) []pool.StemCellConfig {
+	var cells []pool.StemCellConfig
+	for _, r := range m.Runtimes() {
+		for _, s := range r.StemCells {
+			cell := pool.StemCellConfig{
+				Kind: r.Kind, Image: r.Image.String(), Memory: s.Memory,
+				Concurrency: concurrency, InitialCount: s.InitialCount,
+			}
+			if s.Reactive != nil {
+				reactive := pool.ReactiveConfig(*s.Reactive)
+				cell.Reactive = &reactive
+			}
+			cells = append(cells, cell)
+		}
+	}
+	return cells
+}

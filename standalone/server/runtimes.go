@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/gowhisk/gowhisk/invoker/pool"
+	invoker "github.com/gowhisk/gowhisk/invoker/service"
 	"github.com/gowhisk/gowhisk/pkg/entity"
 	pkgruntimes "github.com/gowhisk/gowhisk/pkg/runtimes"
 	"github.com/gowhisk/gowhisk/runtimes"
@@ -61,13 +62,6 @@ func poolConfig(cfg Config, m *pkgruntimes.Manifest) pool.Config {
 	c.MaxParallelUserStarts = 2 * cfg.ParallelStart
 	// A process starts in a fraction of the time that a container engine needs.
 	c.StartCostGuess = 80 * time.Millisecond
-	for _, r := range m.Runtimes() {
-		for _, s := range r.StemCells {
-			c.StemCells = append(c.StemCells, pool.StemCellConfig{
-				Kind: r.Kind, Image: r.Image.String(), Memory: s.Memory,
-				Concurrency: cfg.MaxConcurrency, InitialCount: s.InitialCount,
-			})
-		}
-	}
+	c.StemCells = invoker.StemCells(m, cfg.MaxConcurrency)
 	return c
 }
