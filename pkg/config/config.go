@@ -40,17 +40,21 @@ func (o Option) Variable() string {
 }
 
 // Options lists the keys of the configuration that cfg points to, in the order of
-// its fields.
-func Options(cfg any) []Option {
-	v := reflect.ValueOf(cfg).Elem()
+// its fields. Those of a field with the tag `koanf:",squash"` count as its own.
+func Options(cfg any) []Option { return options(reflect.ValueOf(cfg).Elem()) }
+
+func options(v reflect.Value) []Option {
 	var out []Option
 	for i := range v.NumField() {
 		f := v.Type().Field(i)
 		key := f.Tag.Get("koanf")
-		if key == "" {
-			continue
+		switch key {
+		case "":
+		case ",squash":
+			out = append(out, options(v.Field(i))...)
+		default:
+			out = append(out, Option{Key: key, Usage: f.Tag.Get("usage"), Default: display(v.Field(i)), value: v.Field(i)})
 		}
-		out = append(out, Option{Key: key, Usage: f.Tag.Get("usage"), Default: display(v.Field(i)), value: v.Field(i)})
 	}
 	return out
 }

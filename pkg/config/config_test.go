@@ -87,3 +87,23 @@ func TestPrintGivesTheFileThatGivesTheConfiguration(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, cfg, got)
 }
+
+func TestPartsOfAConfiguration(t *testing.T) {
+	type part struct {
+		Address string `koanf:"part-address" usage:"an address"`
+	}
+	type whole struct {
+		Name string `koanf:"name" usage:"a name"`
+		Part part   `koanf:",squash"`
+	}
+	cfg := whole{Name: "a", Part: part{Address: "default"}}
+	flags := pflag.NewFlagSet("test", pflag.ContinueOnError)
+	Flags(flags, &cfg)
+	require.NoError(t, flags.Parse([]string{"--name=b"}))
+	t.Setenv("GOWHISK_PART_ADDRESS", "elsewhere")
+	require.NoError(t, Load(flags, "", &cfg))
+	require.Equal(t, whole{Name: "b", Part: part{Address: "elsewhere"}}, cfg)
+	var b strings.Builder
+	require.NoError(t, Print(&b, &cfg))
+	require.Equal(t, "name: b\npart-address: elsewhere\n", b.String())
+}
