@@ -17,6 +17,9 @@ type Overflow interface {
 	// Overflow returns nil once the message is durable in the controller's overflow
 	// queue: the activation is accepted. Errors as Publisher.Publish.
 	Overflow(ctx context.Context, controller entity.ControllerID, m *ActivationMessage) error
+	// Dispatch appends a message of the overflow queue to an invoker's queue. It is
+	// Publisher.Publish, but does not ask whether the message waits somewhere: it does.
+	Dispatch(ctx context.Context, invoker entity.InvokerID, m *ActivationMessage) error
 }
 
 // Ping is an invoker's sign of life, sent once a second and at every change

@@ -1,0 +1,143 @@
+package kafka
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/IBM/sarama"
+	"go.uber.org/zap"
+
+	"github.com/gowhisk/gowhisk/pkg/entity"
+)
+
+// wireClaim is a claim of an id by an invoker. Claims are kept for ever, and their order
+// in the topic decides: each new name has the smallest id that was not claimed before
+// it.
+type wireClaim struct {
+	UniqueName string `json:"uniqueName"`
+	// ID is set by those who chose theirs themselves.
+	ID *int `json:"id,omitempty"`
+}
+
+// ClaimInvokerID returns the id of this process's unique name among the invokers of the
+// cluster: the one that it had before, or a new one.
+func (b *Bus) ClaimInvokerID(ctx context.Context) (entity.InvokerID, error) {
+	return b.claimID(ctx, wireClaim{UniqueName: b.unique})
+}
+
+// ReserveInvokerID says that this process has chosen its id, so that no other is given
+// it.
+func (b *Bus) ReserveInvokerID(ctx context.Context, id entity.InvokerID) error {
+	n := int(id)
+	_, err := b.claimID(ctx, wireClaim{UniqueName: b.unique, ID: &n})
+	return err
+}
+
+func (b *Bus) claimID(ctx context.Context, claim wireClaim) (entity.InvokerID, error) {
+	if err := b.ensure(ctx, invokerIDsTopic, always); err != nil {
+		return 0, err
+	}
+	claims, err := b.invokerClaims(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if id, ok := claims[claim.UniqueName]; ok && (claim.ID == nil || *claim.ID == id) {
+		return entity.InvokerID(id), nil
+	}
+	value, err := json.Marshal(claim)
+	if err != nil {
+		return 0, fmt.Errorf("claim an id: %w", err)
+	}
+	if _, err := b.producer.append(ctx, b.full(invokerIDsTopic), claim.UniqueName, value); err != nil {
+		return 0, fmt.Errorf("claim an id: %w", err)
+	}
+	if claims, err = b.invokerClaims(ctx); err != nil {
+		return 0, err
+	}
+	id, ok := claims[claim.UniqueName]
+	if !ok {
+		return 0, fmt.Errorf("the claim of %s is not in the topic %s", claim.UniqueName, b.full(invokerIDsTopic))
+	}
+	return entity.InvokerID(id), nil
+}
+
+// invokerClaims reads who has which id.
+func (b *Bus) invokerClaims(ctx context.Context) (map[string]int, error) {
+	cfg, err := b.cfg.consumer(b.clientID("ids"), b.maxMessage)
+	if err != nil {
+		return nil, err
+	}
+	client, err := b.dial(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	defer client.Close()
+	ids := claims{byName: make(map[string]int), taken: make(map[int]bool)}
+	topic := b.full(invokerIDsTopic)
+	err = b.scan(ctx, client, topic, 0, func(m *sarama.ConsumerMessage) {
+		var c wireClaim
+		if err := json.Unmarshal(m.Value, &c); err != nil || c.UniqueName == "" {
+			b.log.Warn("a claim of an invoker's id could not be read", zap.Int64("offset", m.Offset))
+			return
+		}
+		ids.add(c)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read who has which id: %w", err)
+	}
+	return ids.byName, nil
+}
+
+// claims applies claims in their order.
+type claims struct {
+	byName map[string]int
+	taken  map[int]bool
+}
+
+func (c *claims) add(claim wireClaim) {
+	if claim.ID != nil {
+		// Who chooses an id has it, whoever had it before; the queue's ownership sees to it
+		// that not two work with it.
+		c.byName[claim.UniqueName] = *claim.ID
+		c.taken[*claim.ID] = true
+		return
+	}
+	if _, known := c.byName[claim.UniqueName]; known {
+		return
+	}
+	id := 0
+	for c.taken[id] {
+		id++
+	}
+	c.byName[claim.UniqueName] = id
+	c.taken[id] = true
+}
+
+// maxSkew is how far this machine's clock may be from the brokers'.
+const maxSkew = 5 * time.Second
+
+// CheckClock compares this machine's clock with the brokers': deadlines and the signs of
+// life of a cluster need clocks that agree.
+func (b *Bus) CheckClock(ctx context.Context, now func() time.Time) error {
+	if err := b.ensure(ctx, clockTopic, signs); err != nil {
+		return err
+	}
+	before := now()
+	o, err := b.producer.append(ctx, b.full(clockTopic), "", []byte("{}"))
+	if err != nil {
+		return err
+	}
+	after := now()
+	if o.at.IsZero() {
+		return nil // the topic was made by hand and has its senders' times
+	}
+	switch {
+	case o.at.After(after.Add(maxSkew)):
+		return fmt.Errorf("this machine's clock is %s behind that of Kafka's broker: synchronise both (NTP), then start again", o.at.Sub(after).Round(time.Second))
+	case o.at.Before(before.Add(-maxSkew)):
+		return fmt.Errorf("this machine's clock is %s ahead of that of Kafka's broker: synchronise both (NTP), then start again", before.Sub(o.at).Round(time.Second))
+	}
+	return nil
+}
