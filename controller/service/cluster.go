@@ -1,6 +1,7 @@
 package service
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,7 +16,8 @@ import (
 )
 
 // Cluster is what a controller works with that is one of several, and whose invokers are
-// other processes. All are needed but Known.
+// other processes. All are needed but
+// BeatInterval and Known.
 type Cluster struct {
 	// UniqueName tells this process from all others.
 	UniqueName string
@@ -32,6 +34,8 @@ type Cluster struct {
 	Beater    membership.Beater
 	// Mover takes over from dead members.
 	Mover bus.Mover
+	// BeatInterval is between heartbeats; 0 is a second.
+	BeatInterval time.Duration
 	// Known are controllers that have journals or queues, alive or not.
 	Known []entity.ControllerID
 }
@@ -82,6 +86,7 @@ func (s *Service) join(d Deps, m *metrics) error {
 	s.catalog.Announce(c.Announcer, m.announceFailed.Inc, d.Log)
 	times := membership.DefaultConfig()
 	times.Controller, times.UniqueName = id, c.UniqueName
+	times.BeatInterval = cmp.Or(c.BeatInterval, times.BeatInterval)
 	s.cluster = &cluster{
 		fleet: c.Fleet,
 		members: membership.New(times, membership.Deps{

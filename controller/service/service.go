@@ -233,6 +233,11 @@ func (s *Service) Forget() {
 // calls it once.
 func (s *Service) Recover(ctx context.Context) { s.composer.Recover(ctx) }
 
+// RecoverFrom goes on with what a dead controller left, as compose.Composer's.
+func (s *Service) RecoverFrom(ctx context.Context, dead entity.ControllerID) error {
+	return s.composer.RecoverFrom(ctx, dead)
+}
+
 // InFlight returns how many activations were accepted here and have not ended.
 func (s *Service) InFlight() int { return s.invoker.InFlight() }
 
