@@ -155,6 +155,39 @@ func TestForgetMakesChangesSeen(t *testing.T) {
 	require.ErrorIs(t, err, ErrInvalid)
 }
 
+// slowSubjects are read, and come when they may.
+type slowSubjects struct {
+	Subjects
+	read, proceed chan struct{}
+}
+
+func (s *slowSubjects) IdentityByUUID(ctx context.Context, uuid string) (*entity.Identity, error) {
+	id, err := s.Subjects.IdentityByUUID(ctx, uuid)
+	s.read <- struct{}{}
+	<-s.proceed
+	return id, err
+}
+
+func TestWhatWasReadBeforeAForgetIsNotRemembered(t *testing.T) {
+	known := &subjects{known: map[string]*entity.Identity{"u": {Namespace: "ns", Key: entity.AuthKey{UUID: "u", Key: secret}}}}
+	s := &slowSubjects{known, make(chan struct{}), make(chan struct{})}
+	a := authenticator(t, s)
+	first, second := make(chan error), make(chan error)
+	authenticate := func(answer chan error) {
+		_, err := a.Authenticate(context.Background(), basic("u", secret))
+		answer <- err
+	}
+	go authenticate(first)
+	<-s.read
+	delete(known.known, "u") // the key was revoked
+	a.Forget()
+	close(s.proceed)
+	require.NoError(t, <-first, "it asked before")
+	go authenticate(second)
+	<-s.read
+	require.ErrorIs(t, <-second, ErrInvalid)
+}
+
 func TestAFailingStoreIsNotTheClientsFault(t *testing.T) {
 	broken := errors.New("disk on fire")
 	a := authenticator(t, &subjects{err: broken})
