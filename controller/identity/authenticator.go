@@ -45,17 +45,17 @@ const loadTimeout = 10 * time.Second
 // concurrent use.
 type Authenticator struct {
 	subjects Subjects
-	cache    *otter.Cache[key, *entity.Identity] // by uuid
-	owners   *otter.Cache[key, *entity.Identity] // by namespace
+	cache    *otter.Cache[string, remembered] // by uuid
+	owners   *otter.Cache[string, remembered] // by namespace
 	// era is the number of the latest Forget.
 	era atomic.Int64
 }
 
-// key is what is remembered, and since which Forget: a read that was under way then is
-// remembered as of before.
-type key struct {
-	era  int64
-	name string
+// remembered is an identity, and the era in which its reading began: a read that was under
+// way at a Forget is remembered as of before, which is not at all.
+type remembered struct {
+	identity *entity.Identity
+	era      int64
 }
 
 // New returns an authenticator that remembers identities for ttl, which is
@@ -63,11 +63,11 @@ type key struct {
 // many it remembers. Call Close when done.
 func New(subjects Subjects, ttl time.Duration, capacity int) (*Authenticator, error) {
 	a := &Authenticator{subjects: subjects}
-	for _, cache := range []**otter.Cache[key, *entity.Identity]{&a.cache, &a.owners} {
+	for _, cache := range []**otter.Cache[string, remembered]{&a.cache, &a.owners} {
 		var err error
-		if *cache, err = otter.New(&otter.Options[key, *entity.Identity]{
+		if *cache, err = otter.New(&otter.Options[string, remembered]{
 			MaximumSize:      capacity,
-			ExpiryCalculator: otter.ExpiryWriting[key, *entity.Identity](ttl),
+			ExpiryCalculator: otter.ExpiryWriting[string, remembered](ttl),
 		}); err != nil {
 			return nil, fmt.Errorf("identity cache of %d entries: %w", capacity, err)
 		}
@@ -97,11 +97,10 @@ func (a *Authenticator) Authenticate(ctx context.Context, header string) (*entit
 }
 
 func (a *Authenticator) lookup(ctx context.Context, uuid string) (*entity.Identity, error) {
-	k := key{a.era.Load(), uuid}
-	if id, ok := a.cache.GetIfPresent(k); ok {
+	if id := a.recall(a.cache, uuid); id != nil {
 		return id, nil
 	}
-	id, err := a.cache.Get(ctx, k, otter.LoaderFunc[key, *entity.Identity](a.load))
+	id, err := a.read(ctx, a.cache, uuid, a.subjects.IdentityByUUID)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return nil, ErrInvalid
@@ -111,10 +110,33 @@ func (a *Authenticator) lookup(ctx context.Context, uuid string) (*entity.Identi
 	return id, nil
 }
 
-func (a *Authenticator) load(ctx context.Context, k key) (*entity.Identity, error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loadTimeout)
-	defer cancel()
-	return a.subjects.IdentityByUUID(ctx, k.name)
+// recall returns what is remembered by a name, or nil.
+func (a *Authenticator) recall(cache *otter.Cache[string, remembered], name string) *entity.Identity {
+	if r, ok := cache.GetIfPresent(name); ok && r.era >= a.era.Load() {
+		return r.identity
+	}
+	return nil
+}
+
+// read reads what is to be remembered by a name, once for all who ask at the same time.
+func (a *Authenticator) read(ctx context.Context, cache *otter.Cache[string, remembered], name string,
+	read func(context.Context, string) (*entity.Identity, error),
+) (*entity.Identity, error) {
+	era := a.era.Load()
+	load := otter.LoaderFunc[string, remembered](func(ctx context.Context, name string) (remembered, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loadTimeout)
+		defer cancel()
+		r := remembered{era: a.era.Load()}
+		var err error
+		r.identity, err = read(ctx, name)
+		return r, err
+	})
+	r, err := cache.Get(ctx, name, load)
+	if err == nil && r.era < era { // it was read before the latest Forget
+		cache.Invalidate(name)
+		r, err = cache.Get(ctx, name, load)
+	}
+	return r.identity, err
 }
 
 // Forget drops what is remembered, because subjects or limits changed. What is read

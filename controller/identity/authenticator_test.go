@@ -155,13 +155,13 @@ func TestForgetMakesChangesSeen(t *testing.T) {
 	require.ErrorIs(t, err, ErrInvalid)
 }
 
-// slowSubjects are read, and come when they may.
-type slowSubjects struct {
+// heldSubjects are read, and come when they may.
+type heldSubjects struct {
 	Subjects
 	read, proceed chan struct{}
 }
 
-func (s *slowSubjects) IdentityByUUID(ctx context.Context, uuid string) (*entity.Identity, error) {
+func (s *heldSubjects) IdentityByUUID(ctx context.Context, uuid string) (*entity.Identity, error) {
 	id, err := s.Subjects.IdentityByUUID(ctx, uuid)
 	s.read <- struct{}{}
 	<-s.proceed
@@ -170,7 +170,7 @@ func (s *slowSubjects) IdentityByUUID(ctx context.Context, uuid string) (*entity
 
 func TestWhatWasReadBeforeAForgetIsNotRemembered(t *testing.T) {
 	known := &subjects{known: map[string]*entity.Identity{"u": {Namespace: "ns", Key: entity.AuthKey{UUID: "u", Key: secret}}}}
-	s := &slowSubjects{known, make(chan struct{}), make(chan struct{})}
+	s := &heldSubjects{known, make(chan struct{}), make(chan struct{})}
 	a := authenticator(t, s)
 	first, second := make(chan error), make(chan error)
 	authenticate := func(answer chan error) {

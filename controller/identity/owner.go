@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/maypok86/otter/v2"
-
 	"github.com/gowhisk/gowhisk/pkg/entity"
 	"github.com/gowhisk/gowhisk/pkg/store"
 )
@@ -16,21 +14,18 @@ import (
 // store.ErrNotFound if the namespace has no identity or its subjects are blocked,
 // or the store's error. Unknown namespaces are not remembered.
 func (a *Authenticator) Owner(ctx context.Context, namespace string) (*entity.Identity, error) {
-	k := key{a.era.Load(), namespace}
-	if id, ok := a.owners.GetIfPresent(k); ok {
+	if id := a.recall(a.owners, namespace); id != nil {
 		return id, nil
 	}
-	id, err := a.owners.Get(ctx, k, otter.LoaderFunc[key, *entity.Identity](a.loadOwner))
+	id, err := a.read(ctx, a.owners, namespace, a.readOwner)
 	if err != nil {
 		return nil, fmt.Errorf("look up a namespace: %w", err)
 	}
 	return id, nil
 }
 
-func (a *Authenticator) loadOwner(ctx context.Context, k key) (*entity.Identity, error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loadTimeout)
-	defer cancel()
-	list, err := a.subjects.Identities(ctx, k.name, 1)
+func (a *Authenticator) readOwner(ctx context.Context, namespace string) (*entity.Identity, error) {
+	list, err := a.subjects.Identities(ctx, namespace, 1)
 	if err != nil {
 		return nil, err
 	}
