@@ -253,7 +253,7 @@ func TestTheThrottleSendsEvents(t *testing.T) {
 
 // A stop cuts no request short, also on a connection that a proxy keeps.
 func TestAStopServesOnConnectionsThatExist(t *testing.T) {
-	c := newClustered(t, func(cfg *service.Config) { cfg.Times.Lame = 2 * time.Second })
+	c := newClustered(t, func(cfg *service.Config) { cfg.Times.Lame = 3 * time.Second })
 	address := strings.TrimPrefix(c.base, "http://")
 	pooled, err := net.Dial("tcp", address)
 	require.NoError(t, err)
