@@ -216,6 +216,13 @@ func (s *scene) read(n *int) int {
 	return *n
 }
 
+// tried reports whether all errors of dispatches have come.
+func (s *scene) tried() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.sendErrs) == 0
+}
+
 func TestWhatWaitsGoesToAnInvokerWhenThereIsRoom(t *testing.T) {
 	s := newScene(t)
 	ids := s.push("ns", "a", 3)
@@ -270,7 +277,7 @@ func TestWhatWasSentBeforeIsSettledAndFreesItsRoom(t *testing.T) {
 	s.sendErrs = []error{bus.ErrDuplicate}
 	s.run()
 	s.give(1)
-	s.eventually(func() bool { return s.invoker.InFlight() == 0 && s.read(&s.inFlight) == 0 && s.read(&s.places) == 1 })
+	s.eventually(func() bool { return s.tried() && s.invoker.InFlight() == 0 && s.read(&s.inFlight) == 0 && s.read(&s.places) == 1 })
 	require.Zero(t, s.backlog(overflowQueue))
 	require.Equal(t, 1, s.read(&s.places))
 }
