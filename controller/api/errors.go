@@ -210,6 +210,7 @@ var sentinels = []struct {
 	{entity.ErrUnreadable, errCorrupted},
 	{invoke.ErrFinal, errFinal},
 	{invoke.ErrNoInvokers, errUnavailable},
+	{invoke.ErrNoRoom, errUnavailable},
 	{invoke.ErrUnavailable, errUnavailable},
 	{bus.ErrTooLarge, errTooLarge},
 	{context.DeadlineExceeded, errUnavailable},

@@ -14,16 +14,21 @@ const flightShards = 64 // a power of two
 
 // flight is one activation from its booking until its memory is free again.
 type flight struct {
-	id        entity.ActivationID
-	uuid      string // of the namespace's key, which the throttle counts by
+	id   entity.ActivationID
+	uuid string // of the namespace's key, which the throttle counts by
+	// placement and invoker are what is booked, unless the flight is waiting. They, what
+	// follows up to waiting, and delivered are guarded by the shard's lock while it flies.
 	placement Placement
 	invoker   entity.InvokerID
 	// deadline is when the activation counts as lost.
 	deadline time.Time
+	// waiting: it is in the overflow queue, and nothing is booked for it.
+	waiting bool
+	// patience is how long to wait for the completion once an invoker has it.
+	patience time.Duration
 	// result gets one value when there is a result; nil means that the record has
 	// to be fetched. It is nil itself for activations nobody waits for.
-	result chan *entity.Activation
-	// delivered is guarded by the shard's lock.
+	result    chan *entity.Activation
 	delivered bool
 	// concluded: its result is known, and it counts no more as a concurrent
 	// invocation of its namespace. Guarded by the shard's lock while it flies.
@@ -57,12 +62,20 @@ func (f *flights) shard(id entity.ActivationID) *flightShard {
 	return &f.shards[maphash.String(f.seed, string(id))%flightShards]
 }
 
-func (f *flights) add(fl *flight) {
+// add returns the flight with the same id that it takes the place of, if there is one.
+func (f *flights) add(fl *flight) (before *flight) {
 	s := f.shard(fl.id)
 	s.mu.Lock()
+	before = s.m[fl.id]
 	s.m[fl.id] = fl
+	if before != nil {
+		before.deliver(nil)
+	}
 	s.mu.Unlock()
-	f.count.Add(1)
+	if before == nil {
+		f.count.Add(1)
+	}
+	return before
 }
 
 // take removes the flight and returns it; nil if somebody else took it. Whoever

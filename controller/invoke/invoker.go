@@ -96,6 +96,8 @@ type Metrics interface {
 	WaitExpired()
 	// LostActivation counts one whose completion never came.
 	LostActivation()
+	// Overflowed counts an activation that waits for room on an invoker.
+	Overflowed()
 }
 
 // Config holds the knobs of an Invoker.
@@ -110,6 +112,10 @@ type Config struct {
 	LostFactor int
 	LostExtra  time.Duration
 	StdTimeout time.Duration
+	// MaxWaiting bounds the activations that wait in the overflow queue; more are refused.
+	MaxWaiting int
+	// MaxWaitingTime is how long they wait at most.
+	MaxWaitingTime time.Duration
 	// PollInterval is how often a waiting call looks for the record on its own, in
 	// case the completion was lost.
 	PollInterval time.Duration
@@ -119,11 +125,13 @@ type Config struct {
 type Deps struct {
 	Balancer  Balancer
 	Publisher bus.Publisher
-	InFlight  InFlight
-	Records   Records
-	Metrics   Metrics
-	Log       *zap.Logger
-	Now       func() time.Time
+	// Overflow takes what no invoker has room for; nil refuses it.
+	Overflow bus.Overflow
+	InFlight InFlight
+	Records  Records
+	Metrics  Metrics
+	Log      *zap.Logger
+	Now      func() time.Time
 }
 
 // Invoker invokes actions. Safe for concurrent use.
@@ -131,6 +139,7 @@ type Invoker struct {
 	cfg     Config
 	deps    Deps
 	flights *flights
+	lines   lines
 	// timers spares waiting calls the allocation of one. Since Go 1.23 a timer that
 	// was stopped or reset delivers nothing from before.
 	timers sync.Pool
@@ -173,7 +182,7 @@ type Result struct {
 
 // Invoke runs an action. A nil error means that the activation was accepted: it
 // will have a record, whatever becomes of this call. Errors: ErrFinal, what
-// InFlight.Begin says, ErrNoInvokers, bus.ErrTooLarge, ErrUnavailable. When ctx
+// InFlight.Begin says, ErrNoInvokers, ErrNoRoom, bus.ErrTooLarge, ErrUnavailable. When ctx
 // ends while Invoke waits it returns at once, without a record.
 func (v *Invoker) Invoke(ctx context.Context, r *Request) (Result, error) {
 	if r.Cause == "" {
@@ -181,11 +190,11 @@ func (v *Invoker) Invoke(ctx context.Context, r *Request) (Result, error) {
 			return Result{}, err
 		}
 	}
-	fl, err := v.begin(ctx, r)
+	fl, place, err := v.begin(ctx, r)
 	if err != nil {
 		return Result{}, err
 	}
-	err = v.publish(ctx, fl.invoker, v.message(r, fl.id))
+	err = v.publish(ctx, place, v.message(r, fl.id))
 	if r.Republished && errors.Is(err, bus.ErrDuplicate) {
 		return v.resume(ctx, fl, r), nil
 	}
@@ -222,18 +231,15 @@ func (v *Invoker) resume(ctx context.Context, fl *flight, r *Request) Result {
 	return result
 }
 
-// begin books everything that an activation needs.
-func (v *Invoker) begin(ctx context.Context, r *Request) (*flight, error) {
+// overflow is the place of what no invoker has room for.
+const overflow entity.InvokerID = -1
+
+// begin books everything that an activation needs, and says where it is to be sent: once
+// the flight is known, others may point it elsewhere.
+func (v *Invoker) begin(ctx context.Context, r *Request) (fl *flight, place entity.InvokerID, err error) {
 	action := r.Callable.Action
-	fl := &flight{
-		id:   r.ID,
-		uuid: r.Identity.Key.UUID,
-		placement: Placement{
-			Namespace: r.Identity.Namespace, Action: action.FQN(), Version: action.Version,
-			Memory: action.Limits.Memory, Concurrency: action.Limits.Concurrency,
-			Kind: action.Exec.Kind, Image: action.Exec.Image,
-		},
-		deadline: v.deps.Now().Add(v.patience(action)),
+	fl = &flight{
+		id: r.ID, uuid: r.Identity.Key.UUID, placement: placement(r.Identity.Namespace, action), patience: v.patience(action),
 	}
 	if r.Wait > 0 {
 		fl.result = make(chan *entity.Activation, 1)
@@ -244,16 +250,48 @@ func (v *Invoker) begin(ctx context.Context, r *Request) (*flight, error) {
 	if r.Cause != "" || r.Republished {
 		v.deps.InFlight.BeginComponent(r.Identity)
 	} else if err := v.deps.InFlight.Begin(r.Identity); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	invoker, err := v.deps.Balancer.Choose(ctx, fl.placement)
-	if err != nil {
+	if place, err = v.choose(ctx, r, &fl.placement); err != nil {
 		v.deps.InFlight.End(fl.uuid)
-		return nil, fmt.Errorf("choose an invoker: %w", err)
+		return nil, 0, err
 	}
-	fl.invoker = invoker
-	v.flights.add(fl)
-	return fl, nil
+	if place == overflow {
+		v.park(fl)
+		v.deps.Metrics.Overflowed()
+	} else {
+		fl.invoker, fl.deadline = place, v.deps.Now().Add(fl.patience)
+	}
+	v.add(fl)
+	return fl, place, nil
+}
+
+func placement(namespace string, action *entity.Action) Placement {
+	return Placement{
+		Namespace: namespace, Action: action.FQN(), Version: action.Version,
+		Memory: action.Limits.Memory, Concurrency: action.Limits.Concurrency,
+		Kind: action.Exec.Kind, Image: action.Exec.Image,
+	}
+}
+
+// choose books room on an invoker, or says that the activation is to wait: because all
+// are busy, or because others of its action wait already, which it must not overtake.
+func (v *Invoker) choose(ctx context.Context, r *Request, p *Placement) (entity.InvokerID, error) {
+	err := ErrNoRoom
+	if !v.lines.has(p.queue()) {
+		var invoker entity.InvokerID
+		if invoker, err = v.deps.Balancer.Choose(ctx, *p); err == nil {
+			return invoker, nil
+		}
+	}
+	if !errors.Is(err, ErrNoRoom) || v.deps.Overflow == nil {
+		return 0, fmt.Errorf("choose an invoker: %w", err)
+	}
+	// What belongs to something that was accepted is not refused for it.
+	if waiting := v.Waiting(); waiting >= v.cfg.MaxWaiting && r.Cause == "" && !r.Republished {
+		return 0, fmt.Errorf("%w, and %d activations wait for them", ErrNoRoom, waiting)
+	}
+	return overflow, nil
 }
 
 // patience is how long to wait for the completion of an activation.
@@ -289,10 +327,15 @@ func (v *Invoker) message(r *Request, id entity.ActivationID) *bus.ActivationMes
 
 // publish hands the message to the bus. A client that goes away meanwhile must not
 // leave it open whether the activation was accepted, so ctx's end does not count.
-func (v *Invoker) publish(ctx context.Context, invoker entity.InvokerID, m *bus.ActivationMessage) error {
+func (v *Invoker) publish(ctx context.Context, place entity.InvokerID, m *bus.ActivationMessage) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), v.cfg.PublishTimeout)
 	defer cancel()
-	err := v.deps.Publisher.Publish(ctx, invoker, m)
+	var err error
+	if place == overflow {
+		err = v.deps.Overflow.Overflow(ctx, v.cfg.Controller, m)
+	} else {
+		err = v.deps.Publisher.Publish(ctx, place, m)
+	}
 	if err == nil || errors.Is(err, bus.ErrTooLarge) || errors.Is(err, bus.ErrDuplicate) {
 		return err
 	}
@@ -325,6 +368,10 @@ func (v *Invoker) free(fl *flight, o Outcome) {
 	if !fl.concluded {
 		v.deps.InFlight.End(fl.uuid)
 	}
+	if fl.waiting {
+		v.lines.leave(fl.placement.queue())
+		return
+	}
 	v.deps.Balancer.Release(fl.invoker, fl.placement, o)
 }
 
@@ -345,14 +392,23 @@ func (v *Invoker) Run(ctx context.Context) error {
 	}
 }
 
-// Reap frees what lost activations booked. It writes no record: the activation may
-// still run, and its record is its invoker's to write. Who still waits for one is
-// sent to the store.
+// Reap frees what lost activations booked. It writes no record, for it cannot know that
+// the activation does not run: whoever has its message does, and owes the record. That
+// is the invoker that claimed it, at its end or in its next life; a controller that
+// drains the queue, if the invoker stays dead; or the dispatcher of the overflow queue,
+// for what waited there too long. So the record comes, however late, and is the true
+// one (openwhisk-invoker.md section 14, "Forced timeout writes no record"). Who still
+// waits for one is sent to the store.
 func (v *Invoker) Reap() {
 	for _, fl := range v.flights.overdue(v.deps.Now()) {
 		v.free(fl, Lost)
 		v.deps.Metrics.LostActivation()
+		fields := []zap.Field{zap.String("activationId", string(fl.id)), zap.Stringer("action", fl.placement.Action)}
+		if fl.waiting {
+			v.deps.Log.Warn("an activation waited for room on an invoker for longer than it may and is no longer counted", fields...)
+			continue
+		}
 		v.deps.Log.Warn("no completion of an activation came in time; its slot is freed, see whether its invoker is alive",
-			zap.String("activationId", string(fl.id)), zap.Stringer("action", fl.placement.Action), zap.Stringer("invoker", fl.invoker))
+			append(fields, zap.Stringer("invoker", fl.invoker))...)
 	}
 }

@@ -27,6 +27,8 @@ type platform struct {
 	records                          map[entity.ActivationID]*entity.Activation // guarded by mu
 	looks                            int                                        // guarded by mu
 	accepted, refused, expired, lost int                                        // guarded by mu
+	overflowed                       int                                        // guarded by mu
+	waiting                          []*bus.ActivationMessage                   // guarded by mu: the overflow queue
 
 	beginErr, chooseErr, publishErr error
 	onPublish                       func(*bus.ActivationMessage)
@@ -99,6 +101,7 @@ func (p *platform) Accepted(bool)   { p.count(&p.accepted) }
 func (p *platform) Refused()        { p.count(&p.refused) }
 func (p *platform) WaitExpired()    { p.count(&p.expired) }
 func (p *platform) LostActivation() { p.count(&p.lost) }
+func (p *platform) Overflowed()     { p.count(&p.overflowed) }
 
 // free checks that nothing is booked any more.
 func (p *platform) free(t *testing.T, v *Invoker, outcomes ...Outcome) {

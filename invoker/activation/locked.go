@@ -71,7 +71,7 @@ func (r *Runner) failLocked(t *Task, err error, initialise bool) pool.Outcome {
 		zap.String("namespace", m.User.Namespace), zap.String("action", string(t.Action.ID())),
 		zap.String("activationId", string(m.ActivationID)), zap.Error(err))
 	response := entity.ErrorResponse(entity.StatusDeveloperError, fmt.Sprintf(textLocked, err))
-	r.settler.Settle(t.Delivery, UnrunRecord(m, t.Action, response, time.Now()), bus.Combined)
+	r.settler.Settle(t.Delivery, m.UnrunRecord(t.Action, response, time.Now()), bus.Combined)
 	if initialise {
 		return pool.Destroy
 	}

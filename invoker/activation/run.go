@@ -174,7 +174,7 @@ func noticeLine(at time.Time, text string) string {
 // stop ran out. It may have done its work, so it does not run again.
 func (r *Runner) stopped(t *Task) pool.Outcome {
 	response := entity.ErrorResponse(entity.StatusWhiskError, "The activation was ended because the server was stopped.")
-	r.settler.Settle(t.Delivery, UnrunRecord(t.Message(), t.Action, response, time.Now()), bus.Combined)
+	r.settler.Settle(t.Delivery, t.Message().UnrunRecord(t.Action, response, time.Now()), bus.Combined)
 	return pool.Destroy
 }
 
@@ -182,7 +182,7 @@ func (r *Runner) stopped(t *Task) pool.Outcome {
 func (r *Runner) failCode(t *Task, err error) pool.Outcome {
 	r.log.Warn("reading an action's code failed", zap.String("transid", t.Message().Transid.ID),
 		zap.String("action", string(t.Action.ID())), zap.String("activationId", string(t.Message().ActivationID)), zap.Error(err))
-	r.settler.Settle(t.Delivery, UnrunRecord(t.Message(), t.Action, FetchFailure(err), time.Now()), bus.Combined)
+	r.settler.Settle(t.Delivery, t.Message().UnrunRecord(t.Action, FetchFailure(err), time.Now()), bus.Combined)
 	return pool.Destroy
 }
 
@@ -201,5 +201,5 @@ func (r *Runner) Abandon(ctx context.Context, job pool.Job, err error) {
 	r.log.Warn("no container for an activation", zap.String("transid", t.Message().Transid.ID),
 		zap.String("namespace", t.Message().User.Namespace), zap.String("activationId", string(t.Message().ActivationID)),
 		zap.String("kind", t.Action.Exec.Kind), zap.Error(err))
-	r.settler.Settle(t.Delivery, UnrunRecord(t.Message(), t.Action, response, time.Now()), bus.Combined)
+	r.settler.Settle(t.Delivery, t.Message().UnrunRecord(t.Action, response, time.Now()), bus.Combined)
 }

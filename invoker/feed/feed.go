@@ -227,7 +227,7 @@ func (f *Feed) submit(d bus.Delivery, a *Runnable) {
 
 // end settles an activation that does not run.
 func (f *Feed) end(d bus.Delivery, a *entity.Action, r entity.Response) {
-	f.settler.Settle(d, activation.UnrunRecord(d.Message, a, r, time.Now()), bus.Combined)
+	f.settler.Settle(d, d.Message.UnrunRecord(a, r, time.Now()), bus.Combined)
 }
 
 // poisoned ends a message that could not be read: with a record where it names
@@ -251,5 +251,5 @@ func (f *Feed) poisoned(ctx context.Context, d bus.Delivery) {
 		ActivationID: id, Controller: entity.ControllerID(fields[5].String()),
 	}
 	r := entity.ErrorResponse(entity.StatusWhiskError, "The activation's message could not be read.")
-	f.settler.Settle(d, activation.UnrunRecord(d.Message, nil, r, time.Now()), bus.Combined)
+	f.settler.Settle(d, d.Message.UnrunRecord(nil, r, time.Now()), bus.Combined)
 }

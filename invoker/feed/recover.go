@@ -52,6 +52,5 @@ func (f *Feed) recoverOne(ctx context.Context, d bus.Delivery) {
 	if err == nil {
 		action = a.Action
 	}
-	f.end(d, action, entity.ErrorResponse(entity.StatusWhiskError,
-		"The server stopped while the activation was running. It was not run again, for it may have done its work."))
+	f.end(d, action, entity.ErrorResponse(entity.StatusWhiskError, bus.TextCrashed))
 }
