@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/go-kivik/kivik/v4"
 	"github.com/tidwall/gjson"
@@ -245,4 +246,40 @@ func summarize(t entity.Type, r row) (json.RawMessage, error) {
 		return (&entity.Trigger{Header: head}).AppendSummary(nil), nil
 	}
 	return nil, fmt.Errorf("no list of %s", t)
+}
+
+// EntityIDs returns the keys of entities of all namespaces behind after in their order,
+// at most limit.
+func (db *DB) EntityIDs(ctx context.Context, after entity.DocID, limit int) ([]entity.DocID, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	p := map[string]any{"startkey": string(after), "limit": limit + 1}
+	if after != "" {
+		p["startkey"] = string(after) + "\x00"
+	}
+	var ids []entity.DocID
+	for len(ids) < limit {
+		rs := db.whisks.AllDocs(ctx, kivik.Params(p))
+		seen := 0
+		for rs.Next() {
+			id, err := rs.ID()
+			if err != nil {
+				rs.Close()
+				return nil, fmt.Errorf("go through the entities: %w", err)
+			}
+			seen++
+			p["startkey"] = id + "\x00"
+			if !strings.HasPrefix(id, "_design/") && len(ids) < limit {
+				ids = append(ids, entity.DocID(id))
+			}
+		}
+		if err := rs.Err(); err != nil {
+			return nil, fmt.Errorf("go through the entities: %w", err)
+		}
+		if seen <= limit {
+			break
+		}
+	}
+	return ids, nil
 }
