@@ -115,7 +115,7 @@ func (m *member) assemble(ctx context.Context, cfg *Config, manifest *runtimes.M
 	var err error
 	m.service, err = service.New(cfg.service(m.id), service.Deps{
 		Entities: encryption.Entities(store.Entities(), keys), Activations: store.Activations(), Subjects: store.Subjects(), Deliveries: store.Deliveries(),
-		Publisher: messages, Journal: messages, Balancer: bal, Manifest: manifest, Log: m.log.Named("controller"), Registry: m.registry,
+		Publisher: messages, Journal: messages, Balancer: bal, Manifest: manifest, Log: m.requestLog(cfg), Registry: m.registry,
 	})
 	if err != nil {
 		return err
@@ -124,6 +124,15 @@ func (m *member) assemble(ctx context.Context, cfg *Config, manifest *runtimes.M
 		return err
 	}
 	return messages.Listen(ctx, m.id, &bringUp{Balancer: bal, service: m.service})
+}
+
+// requestLog leaves the lines about requests out unless they are wanted.
+func (m *member) requestLog(cfg *Config) *zap.Logger {
+	log := m.log.Named("controller")
+	if !cfg.LogRequests && !log.Core().Enabled(zap.DebugLevel) {
+		log = log.WithOptions(zap.IncreaseLevel(zap.WarnLevel))
+	}
+	return log
 }
 
 func (m *member) onClose(f func() error) { m.closers = append(m.closers, f) }

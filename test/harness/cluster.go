@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,8 +13,6 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-
-	"net/http"
 )
 
 // ClusterOptions say what a cluster is to be. Kafka and CouchDB are needed; the zero
@@ -166,6 +165,9 @@ func (m *Member) StopInOrder(t testing.TB) {
 
 // URL is the cluster's front door.
 func (c *Cluster) URL() string { return c.Nginx.URL() }
+
+// ControllerCount is how many controllers share the limits of namespaces.
+func (c *Cluster) ControllerCount() int { return len(c.Controllers) }
 
 // Guest returns a client for the namespace guest.
 func (c *Cluster) Guest() *Client { return NewClient(c.URL(), GuestKey) }

@@ -41,8 +41,12 @@ func StartNginx(t testing.TB, upstreams []string) *Nginx {
 	for _, u := range upstreams {
 		fmt.Fprintf(&servers, "  server %s max_fails=1 fail_timeout=1s;\n", u)
 	}
+	preamble := "daemon off;\npid nginx.pid;\n"
+	if os.Getuid() == 0 {
+		preamble += "user root;\n" // who else cannot write below the test's directory
+	}
 	files := map[string]string{
-		"nginx.conf":     "daemon off;\npid nginx.pid;\n" + string(main),
+		"nginx.conf":     preamble + string(main),
 		"upstreams.conf": "upstream controllers {\n" + servers.String() + "  keepalive 64;\n  keepalive_timeout 2s;\n}\n",
 		"listen.conf":    fmt.Sprintf("listen 127.0.0.1:%d;\nclient_body_temp_path tmp/body;\nproxy_temp_path tmp/proxy;\n", port),
 	}
