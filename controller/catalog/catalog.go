@@ -31,6 +31,7 @@ type Catalog struct {
 	store     store.EntityStore
 	entities  *otter.Cache[entity.DocID, entity.Entity]
 	callables *otter.Cache[entity.DocID, *Callable]
+	announce  *announcements // nil if there are no other controllers
 }
 
 // New returns a catalog that keeps at most capacity entities (without code) in
@@ -86,15 +87,17 @@ func (c *Catalog) Fresh(ctx context.Context, id entity.DocID) (entity.Entity, er
 
 // Put stores e as store.EntityStore.Put and makes everyone see it.
 func (c *Catalog) Put(ctx context.Context, e entity.Entity) error {
+	err := c.store.Put(ctx, e)
 	// A failed write may have been made all the same, when its outcome is unknown.
-	defer c.Invalidate(e.Head().ID())
-	return c.store.Put(ctx, e)
+	c.wrote(ctx, e.Head().ID(), err)
+	return err
 }
 
 // Delete removes e as store.EntityStore.Delete and makes everyone see it.
 func (c *Catalog) Delete(ctx context.Context, e entity.Entity) error {
-	defer c.Invalidate(e.Head().ID())
-	return c.store.Delete(ctx, e)
+	err := c.store.Delete(ctx, e)
+	c.wrote(ctx, e.Head().ID(), err)
+	return err
 }
 
 // Invalidate forgets an entity that was written elsewhere. Reads that are under

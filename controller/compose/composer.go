@@ -101,8 +101,8 @@ type Composer struct {
 	// life then.
 	ctx  context.Context
 	stop context.CancelFunc
-	// life marks the entries of this composer in the journal.
-	life    entity.ActivationID
+	// own is this controller's journal.
+	own     *ledger
 	slots   chan struct{}
 	running sync.WaitGroup
 	count   atomic.Int64 // of what runs
@@ -114,8 +114,9 @@ type Composer struct {
 
 // New returns a composer. Close ends it.
 func New(cfg Config, deps Deps) *Composer {
-	c := &Composer{cfg: cfg, deps: deps, life: entity.NewActivationID(), slots: make(chan struct{}, cfg.MaxRunning)}
+	c := &Composer{cfg: cfg, deps: deps, slots: make(chan struct{}, cfg.MaxRunning)}
 	c.ctx, c.stop = context.WithCancel(context.Background())
+	c.own = &ledger{controller: cfg.Controller, life: entity.NewActivationID(), ctx: c.ctx}
 	return c
 }
 
@@ -145,12 +146,12 @@ func (c *Composer) Invoke(ctx context.Context, r *invoke.Request) (invoke.Result
 	if c.disabled.Load() {
 		return invoke.Result{}, errDisabled
 	}
-	return c.invoke(ctx, r, false)
+	return c.invoke(ctx, r, nil)
 }
 
 // invoke is Invoke also for what was accepted before the composer was disabled. What
-// is invoked within an entry that is under way shares its place.
-func (c *Composer) invoke(ctx context.Context, r *invoke.Request, within bool) (invoke.Result, error) {
+// is invoked within an entry that is under way, outer, shares its place and its journal.
+func (c *Composer) invoke(ctx context.Context, r *invoke.Request, outer *run) (invoke.Result, error) {
 	exec := &r.Callable.Action.Exec
 	if err := c.deps.Kinds.CheckNotDeprecated(exec.Kind); err != nil {
 		return invoke.Result{}, err
@@ -161,7 +162,11 @@ func (c *Composer) invoke(ctx context.Context, r *invoke.Request, within bool) (
 	if err := invoke.CheckFinal(r.Callable, r.Payload); err != nil {
 		return invoke.Result{}, err
 	}
-	t := c.newTask(Composition, r.Identity, r.Transid, r.ID)
+	l := c.own
+	if outer != nil {
+		l = outer.task.ledger
+	}
+	t := c.newTask(l, Composition, r.Identity, r.Transid, r.ID)
 	t.setAction(r.Callable)
 	t.Payload = r.Payload
 	if exec.IsSequence() {
@@ -172,7 +177,7 @@ func (c *Composer) invoke(ctx context.Context, r *invoke.Request, within bool) (
 		}
 		t.Components = components
 	}
-	done, err := c.accept(ctx, &run{composer: c, task: t, identity: r.Identity, callable: r.Callable, again: r.Republished, within: within})
+	done, err := c.accept(ctx, &run{composer: c, task: t, identity: r.Identity, callable: r.Callable, again: r.Republished, within: outer != nil})
 	if err != nil {
 		return invoke.Result{}, err
 	}
@@ -216,7 +221,7 @@ func (c *Composer) accept(ctx context.Context, r *run) (done <-chan *entity.Acti
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.cfg.StoreTimeout)
 		defer cancel()
 		entry.Republished = r.again
-		err = c.deps.Journal.Begin(ctx, c.cfg.Controller, entry)
+		err = c.deps.Journal.Begin(ctx, r.task.ledger.controller, entry)
 	}
 	if err != nil {
 		c.leave(r.within)
@@ -260,17 +265,18 @@ func (c *Composer) leave(within bool) {
 // start sees a run through that has a place.
 func (c *Composer) start(r *run) <-chan *entity.Activation {
 	done := make(chan *entity.Activation, 1)
-	go func() {
+	l := r.task.ledger
+	l.running.Go(func() {
 		defer c.leave(r.within)
-		record, err := r.do(c.ctx)
+		record, err := r.do(l.ctx)
 		if err == nil {
-			err = c.end(c.ctx, r.task, r.stored(record))
+			err = c.end(l.ctx, r.task, r.stored(record))
 		}
 		if err != nil {
-			return // the composer was closed; the entry stays
+			return // the composer was closed, or the journal is not ours; the entry stays
 		}
 		done <- record
-	}()
+	})
 	return done
 }
 
@@ -278,7 +284,7 @@ func (c *Composer) start(r *run) <-chan *entity.Activation {
 func (c *Composer) end(ctx context.Context, t *task, record *entity.Activation) error {
 	entry := bus.Entry{Namespace: t.namespace(), ID: t.ID}
 	return c.persist(ctx, t, func(ctx context.Context) error {
-		return c.deps.Journal.End(ctx, c.cfg.Controller, entry, record)
+		return c.deps.Journal.End(ctx, t.ledger.controller, entry, record)
 	})
 }
 

@@ -40,7 +40,7 @@ func (c *Composer) Fire(ctx context.Context, f *Fire) (entity.ActivationID, erro
 	if !f.Trigger.HasActiveRule() {
 		return "", nil
 	}
-	t := c.newTask(TriggerFire, f.Identity, f.Transid, f.ID)
+	t := c.newTask(c.own, TriggerFire, f.Identity, f.Transid, f.ID)
 	t.Trigger, t.Version, t.Payload = f.Trigger.Name, f.Trigger.Version, f.Payload
 	t.Parameters = f.Trigger.Parameters
 	if f.Headers != nil {
@@ -122,7 +122,7 @@ func (r *run) invokeRule(ctx context.Context, id entity.ActivationID, rule fired
 	_, err = r.composer.invoke(ctx, &invoke.Request{
 		Identity: r.identity, Transid: r.task.transid(), Callable: action, Payload: arguments,
 		ID: id, Republished: r.resumed,
-	}, true)
+	}, r)
 	if r.resumed && errors.Is(err, bus.ErrDuplicate) { // a sequence that was begun before
 		return nil
 	}

@@ -20,30 +20,37 @@ import (
 //
 // A store that is down is waited for.
 func (c *Composer) Recover(ctx context.Context) {
+	_ = c.recover(ctx, c.own) // its error is that there is no time left
+}
+
+// recover goes on with what is in a journal. Its error is that ctx ended or the composer
+// was closed.
+func (c *Composer) recover(ctx context.Context, l *ledger) error {
 	done := make(map[entity.ActivationID]bool)
-	_ = c.patiently(ctx, "what was unfinished when the controller stopped cannot be gone on with; trying again", nil, func(ctx context.Context) error {
-		return c.deps.Journal.Unfinished(ctx, c.cfg.Controller, func(e bus.Entry) error {
+	return c.patiently(ctx, "what was unfinished when the controller stopped cannot be gone on with; trying again", nil, func(ctx context.Context) error {
+		return c.deps.Journal.Unfinished(ctx, l.controller, func(e bus.Entry) error {
 			if done[e.ID] {
 				return nil
 			}
-			if err := c.resume(ctx, e); err != nil {
+			if err := c.resume(ctx, l, e); err != nil {
 				return fmt.Errorf("go on with %s: %w", e.ID, err)
 			}
 			done[e.ID] = true
 			return nil
 		})
-	}) // its error is that there is no time left
+	})
 }
 
 // resume goes on with one entry, or ends it with a record that says why not.
-func (c *Composer) resume(ctx context.Context, e bus.Entry) error {
+func (c *Composer) resume(ctx context.Context, l *ledger, e bus.Entry) error {
 	t, err := parseTask(e)
 	if err != nil {
 		c.deps.Log.Error("an entry of the journal could not be read; it is ended", zap.Error(err), zap.String("activationId", string(e.ID)))
-		t = &task{Kind: TriggerFire, ID: e.ID, Namespace: string(e.Namespace), Version: entity.FirstVersion, Trigger: "unknown", Start: c.deps.Now().UnixMilli()}
+		t = &task{Kind: TriggerFire, ID: e.ID, Namespace: string(e.Namespace), Version: entity.FirstVersion, Trigger: "unknown", Start: c.deps.Now().UnixMilli(), ledger: l}
 		return c.end(ctx, t, t.failure("What was to be done could not be read after the controller was stopped."))
 	}
-	if t.Life == c.life {
+	t.ledger = l
+	if t.Life == l.life {
 		return nil // it came while the journal was read, and is under way
 	}
 	c.deps.Metrics.Resumed(t.Kind)

@@ -39,6 +39,8 @@ type task struct {
 	Unrecorded bool `json:"unrecorded,omitempty"`
 	// Life is the composer's that accepted it.
 	Life entity.ActivationID `json:"life,omitempty"`
+	// ledger is the journal that it is in.
+	ledger *ledger
 
 	// Payload is an object, an array, or absent.
 	Payload json.RawMessage `json:"payload,omitempty"`
@@ -71,7 +73,7 @@ type wireTransid struct {
 }
 
 // newTask begins a task now; with an empty id it draws one.
-func (c *Composer) newTask(k Kind, id *entity.Identity, transid bus.Transid, activation entity.ActivationID) *task {
+func (c *Composer) newTask(l *ledger, k Kind, id *entity.Identity, transid bus.Transid, activation entity.ActivationID) *task {
 	if activation == "" {
 		activation = entity.NewActivationID()
 	}
@@ -79,7 +81,7 @@ func (c *Composer) newTask(k Kind, id *entity.Identity, transid bus.Transid, act
 		Kind: k, ID: activation, Start: c.deps.Now().UnixMilli(),
 		Transid: wireTransid{transid.ID, transid.Start.UnixMilli(), transid.Extra},
 		Subject: id.Subject, Namespace: id.Namespace, UUID: id.Key.UUID,
-		Unrecorded: !id.Limits.StoresActivations(), Life: c.life,
+		Unrecorded: !id.Limits.StoresActivations(), Life: l.life, ledger: l,
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/maypok86/otter/v2"
@@ -44,8 +45,17 @@ const loadTimeout = 10 * time.Second
 // concurrent use.
 type Authenticator struct {
 	subjects Subjects
-	cache    *otter.Cache[string, *entity.Identity] // by uuid
-	owners   *otter.Cache[string, *entity.Identity] // by namespace
+	cache    *otter.Cache[key, *entity.Identity] // by uuid
+	owners   *otter.Cache[key, *entity.Identity] // by namespace
+	// era is the number of the latest Forget.
+	era atomic.Int64
+}
+
+// key is what is remembered, and since which Forget: a read that was under way then is
+// remembered as of before.
+type key struct {
+	era  int64
+	name string
 }
 
 // New returns an authenticator that remembers identities for ttl, which is
@@ -53,11 +63,11 @@ type Authenticator struct {
 // many it remembers. Call Close when done.
 func New(subjects Subjects, ttl time.Duration, capacity int) (*Authenticator, error) {
 	a := &Authenticator{subjects: subjects}
-	for _, cache := range []**otter.Cache[string, *entity.Identity]{&a.cache, &a.owners} {
+	for _, cache := range []**otter.Cache[key, *entity.Identity]{&a.cache, &a.owners} {
 		var err error
-		if *cache, err = otter.New(&otter.Options[string, *entity.Identity]{
+		if *cache, err = otter.New(&otter.Options[key, *entity.Identity]{
 			MaximumSize:      capacity,
-			ExpiryCalculator: otter.ExpiryWriting[string, *entity.Identity](ttl),
+			ExpiryCalculator: otter.ExpiryWriting[key, *entity.Identity](ttl),
 		}); err != nil {
 			return nil, fmt.Errorf("identity cache of %d entries: %w", capacity, err)
 		}
@@ -87,10 +97,11 @@ func (a *Authenticator) Authenticate(ctx context.Context, header string) (*entit
 }
 
 func (a *Authenticator) lookup(ctx context.Context, uuid string) (*entity.Identity, error) {
-	if id, ok := a.cache.GetIfPresent(uuid); ok {
+	k := key{a.era.Load(), uuid}
+	if id, ok := a.cache.GetIfPresent(k); ok {
 		return id, nil
 	}
-	id, err := a.cache.Get(ctx, uuid, otter.LoaderFunc[string, *entity.Identity](a.load))
+	id, err := a.cache.Get(ctx, k, otter.LoaderFunc[key, *entity.Identity](a.load))
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return nil, ErrInvalid
@@ -100,14 +111,16 @@ func (a *Authenticator) lookup(ctx context.Context, uuid string) (*entity.Identi
 	return id, nil
 }
 
-func (a *Authenticator) load(ctx context.Context, uuid string) (*entity.Identity, error) {
+func (a *Authenticator) load(ctx context.Context, k key) (*entity.Identity, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loadTimeout)
 	defer cancel()
-	return a.subjects.IdentityByUUID(ctx, uuid)
+	return a.subjects.IdentityByUUID(ctx, k.name)
 }
 
-// Forget drops what is remembered, because subjects or limits changed.
+// Forget drops what is remembered, because subjects or limits changed. What is read
+// from the store at this moment is not remembered either.
 func (a *Authenticator) Forget() {
+	a.era.Add(1)
 	a.cache.InvalidateAll()
 	a.owners.InvalidateAll()
 }

@@ -16,20 +16,21 @@ import (
 // store.ErrNotFound if the namespace has no identity or its subjects are blocked,
 // or the store's error. Unknown namespaces are not remembered.
 func (a *Authenticator) Owner(ctx context.Context, namespace string) (*entity.Identity, error) {
-	if id, ok := a.owners.GetIfPresent(namespace); ok {
+	k := key{a.era.Load(), namespace}
+	if id, ok := a.owners.GetIfPresent(k); ok {
 		return id, nil
 	}
-	id, err := a.owners.Get(ctx, namespace, otter.LoaderFunc[string, *entity.Identity](a.loadOwner))
+	id, err := a.owners.Get(ctx, k, otter.LoaderFunc[key, *entity.Identity](a.loadOwner))
 	if err != nil {
 		return nil, fmt.Errorf("look up a namespace: %w", err)
 	}
 	return id, nil
 }
 
-func (a *Authenticator) loadOwner(ctx context.Context, namespace string) (*entity.Identity, error) {
+func (a *Authenticator) loadOwner(ctx context.Context, k key) (*entity.Identity, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loadTimeout)
 	defer cancel()
-	list, err := a.subjects.Identities(ctx, namespace, 1)
+	list, err := a.subjects.Identities(ctx, k.name, 1)
 	if err != nil {
 		return nil, err
 	}
