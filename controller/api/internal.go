@@ -1,7 +1,9 @@
 package api
 
 import (
+	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strconv"
 
@@ -32,6 +34,10 @@ type Internal struct {
 	Fleet    Fleet
 	Flights  Flights
 	Operator operator.Credentials
+	// ReadyFraction is the part of the invokers that must be healthy.
+	ReadyFraction float64
+	// Usable returns why the controller should get no requests, nil if it should.
+	Usable func(context.Context) error
 }
 
 // RegisterInternal puts the internal routes on a router of their own, which must
@@ -40,9 +46,11 @@ func (a *API) RegisterInternal(r *gin.Engine, i Internal) {
 	r.Use(a.FrontDoor)
 	r.NoRoute(a.noRoute)
 	r.NoMethod(a.noMethod)
+	r.GET("/ping", a.open(a.ping))
+	r.GET("/ready", a.open(i.ready))
 	r.GET("/invokers", a.open(i.invokers))
 	r.GET("/invokers/healthy/count", a.open(i.healthyCount))
-	r.GET("/invokers/ready", a.open(i.ready))
+	r.GET("/invokers/ready", a.open(i.invokersReady))
 	both(r, "GET", "/activation", a.open(i.activations))
 	r.GET("/activation/count", a.open(i.activationCount))
 	r.POST("/disable", a.open(func(x *Exchange) error {
@@ -82,15 +90,36 @@ func (i Internal) healthyCount(x *Exchange) error {
 	return nil
 }
 
-// ready answers 200 if there are invokers and all of them are healthy.
-func (i Internal) ready(x *Exchange) error {
+// enough reports whether any invoker is healthy, and as large a part of them as must be. The part is a real one: OpenWhisk divides integers, so that there it is all or
+// nothing (openwhisk-invoker.md 5.5).
+func (i Internal) enough(healthy, all int) bool {
+	return healthy > 0 && float64(healthy)/float64(all) >= i.ReadyFraction
+}
+
+// invokersReady answers 200 if enough invokers are healthy.
+func (i Internal) invokersReady(x *Exchange) error {
 	healthy, all := i.health()
 	total := strconv.Itoa(all)
-	if all == 0 || healthy < all {
+	if !i.enough(healthy, all) {
 		x.WriteJSON(http.StatusInternalServerError, []byte(`{"unhealthy":"`+strconv.Itoa(all-healthy)+"/"+total+`"}`))
 		return nil
 	}
 	x.WriteJSON(http.StatusOK, []byte(`{"healthy":"`+strconv.Itoa(healthy)+"/"+total+`"}`))
+	return nil
+}
+
+// ready answers 200 if the controller should get requests, and 503 with why it should not.
+func (i Internal) ready(x *Exchange) error {
+	healthy, all := i.health()
+	err := i.Usable(x.Context())
+	if err == nil && !i.enough(healthy, all) {
+		err = fmt.Errorf("%d of %d invokers are healthy", healthy, all)
+	}
+	if err != nil {
+		x.text(http.StatusServiceUnavailable, "not ready: "+err.Error())
+		return nil
+	}
+	x.text(http.StatusOK, "ready")
 	return nil
 }
 

@@ -43,6 +43,7 @@ type Throttle struct {
 	controllers atomic.Int64
 	seed        maphash.Seed
 	shards      [throttleShards]throttleShard
+	report      *reporter // nil reports nothing
 }
 
 // throttleShard holds the counters of a part of the namespaces. Counters that say
@@ -113,11 +114,14 @@ func (t *Throttle) Invocation(id *entity.Identity) error {
 	count, inFlight := c.invocations, c.inFlight
 	shard.mu.Unlock()
 	if count > rate {
+		t.report.metric(id, timedRateLimit, 1)
 		return &RateError{count, rate}
 	}
 	if inFlight >= concurrency {
+		t.report.metric(id, concurrentRateLimit, 1)
 		return &ConcurrencyError{inFlight, concurrency}
 	}
+	t.report.metric(id, concurrentInvocations, inFlight+1)
 	return nil
 }
 
@@ -131,6 +135,7 @@ func (t *Throttle) Fire(id *entity.Identity) error {
 	count := c.fires
 	shard.mu.Unlock()
 	if count > rate {
+		t.report.metric(id, timedRateLimit, 1)
 		return &RateError{count, rate}
 	}
 	return nil
@@ -141,12 +146,16 @@ func (t *Throttle) Fire(id *entity.Identity) error {
 func (t *Throttle) Begin(id *entity.Identity) error {
 	allowed := t.share(t.Rates(id).ConcurrentInvocations)
 	shard, minute := t.lock(id.Key.UUID)
-	defer shard.mu.Unlock()
 	c := shard.counter(id.Key.UUID, minute)
-	if c.inFlight >= allowed {
-		return &ConcurrencyError{c.inFlight, allowed}
+	count := c.inFlight
+	if count < allowed {
+		c.inFlight++
 	}
-	c.inFlight++
+	shard.mu.Unlock()
+	if count >= allowed {
+		t.report.metric(id, concurrentRateLimit, 1)
+		return &ConcurrencyError{count, allowed}
+	}
 	return nil
 }
 

@@ -231,9 +231,6 @@ func (v *Invoker) resume(ctx context.Context, fl *flight, r *Request) Result {
 	return result
 }
 
-// overflow is the place of what no invoker has room for.
-const overflow entity.InvokerID = -1
-
 // begin books everything that an activation needs, and says where it is to be sent: once
 // the flight is known, others may point it elsewhere.
 func (v *Invoker) begin(ctx context.Context, r *Request) (fl *flight, place entity.InvokerID, err error) {
@@ -264,34 +261,6 @@ func (v *Invoker) begin(ctx context.Context, r *Request) (fl *flight, place enti
 	}
 	v.add(fl)
 	return fl, place, nil
-}
-
-func placement(namespace string, action *entity.Action) Placement {
-	return Placement{
-		Namespace: namespace, Action: action.FQN(), Version: action.Version,
-		Memory: action.Limits.Memory, Concurrency: action.Limits.Concurrency,
-		Kind: action.Exec.Kind, Image: action.Exec.Image,
-	}
-}
-
-// choose books room on an invoker, or says that the activation is to wait: because all
-// are busy, or because others of its action wait already, which it must not overtake.
-func (v *Invoker) choose(ctx context.Context, r *Request, p *Placement) (entity.InvokerID, error) {
-	err := ErrNoRoom
-	if !v.lines.has(p.queue()) {
-		var invoker entity.InvokerID
-		if invoker, err = v.deps.Balancer.Choose(ctx, *p); err == nil {
-			return invoker, nil
-		}
-	}
-	if !errors.Is(err, ErrNoRoom) || v.deps.Overflow == nil {
-		return 0, fmt.Errorf("choose an invoker: %w", err)
-	}
-	// What belongs to something that was accepted is not refused for it.
-	if waiting := v.Waiting(); waiting >= v.cfg.MaxWaiting && r.Cause == "" && !r.Republished {
-		return 0, fmt.Errorf("%w, and %d activations wait for them", ErrNoRoom, waiting)
-	}
-	return overflow, nil
 }
 
 // patience is how long to wait for the completion of an activation.

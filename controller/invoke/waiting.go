@@ -1,6 +1,9 @@
 package invoke
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -53,6 +56,37 @@ func (l *lines) has(q queue) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.m[q] > 0
+}
+
+// overflow is the place of what no invoker has room for.
+const overflow entity.InvokerID = -1
+
+func placement(namespace string, action *entity.Action) Placement {
+	return Placement{
+		Namespace: namespace, Action: action.FQN(), Version: action.Version,
+		Memory: action.Limits.Memory, Concurrency: action.Limits.Concurrency,
+		Kind: action.Exec.Kind, Image: action.Exec.Image,
+	}
+}
+
+// choose books room on an invoker, or says that the activation is to wait: because all
+// are busy, or because others of its action wait already, which it must not overtake.
+func (v *Invoker) choose(ctx context.Context, r *Request, p *Placement) (entity.InvokerID, error) {
+	err := ErrNoRoom
+	if !v.lines.has(p.queue()) {
+		var invoker entity.InvokerID
+		if invoker, err = v.deps.Balancer.Choose(ctx, *p); err == nil {
+			return invoker, nil
+		}
+	}
+	if !errors.Is(err, ErrNoRoom) || v.deps.Overflow == nil {
+		return 0, fmt.Errorf("choose an invoker: %w", err)
+	}
+	// What belongs to something that was accepted is not refused for it.
+	if waiting := v.Waiting(); waiting >= v.cfg.MaxWaiting && r.Cause == "" && !r.Republished {
+		return 0, fmt.Errorf("%w, and %d activations wait for them", ErrNoRoom, waiting)
+	}
+	return overflow, nil
 }
 
 // Waiting returns how many activations wait in the overflow queue.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -80,6 +81,9 @@ type Members struct {
 	twin     string
 	twinSeen time.Time
 	complain time.Time
+
+	// deaf: the latest heartbeat could not be sent.
+	deaf atomic.Bool
 
 	// own is the loop's: how the duties under way are ended.
 	own      map[Duty]context.CancelFunc
@@ -229,7 +233,8 @@ func (m *Members) send(ctx context.Context) error {
 	defer cancel()
 	h := &bus.Heartbeat{Controller: m.cfg.Controller, UniqueName: m.cfg.UniqueName, Leaving: leaving, Sent: m.deps.Now()}
 	err := m.deps.Beater.Beat(ctx, h)
-	if err != nil && ctx.Err() == nil {
+	m.deaf.Store(err != nil)
+	if err != nil {
 		m.deps.Metrics.BeatFailed()
 	}
 	return err
@@ -335,6 +340,9 @@ func (m *Members) crashed(ctx context.Context, d bus.Delivery) (*entity.Activati
 	action, _ := e.(*entity.Action)
 	return d.Message.UnrunRecord(action, entity.ErrorResponse(entity.StatusWhiskError, bus.TextCrashed), m.deps.Now()), nil
 }
+
+// Heard reports whether this controller's heartbeats get out.
+func (m *Members) Heard() bool { return !m.deaf.Load() }
 
 // Peers returns the ids of the controllers that live, this one's too, in order.
 func (m *Members) Peers() []entity.ControllerID {

@@ -29,6 +29,26 @@ type Config struct {
 	Times    Times    `koanf:"times"`
 	Caches   Caches   `koanf:"caches"`
 	Build    Build    `koanf:"build"`
+	Overflow Overflow `koanf:"overflow"`
+	Ready    Ready    `koanf:"ready"`
+}
+
+// Overflow holds what becomes of activations that no invoker has room for.
+type Overflow struct {
+	// Max bounds those that wait; more are refused.
+	Max int `koanf:"max"`
+	// Held bounds those among which turns are taken; the rest wait in the bus.
+	Held int `koanf:"held"`
+	// MaxAge: what waited longer, counted from its request, ends with an error.
+	MaxAge time.Duration `koanf:"max-age"`
+	// Patience: what waited longer is asked before its turn.
+	Patience time.Duration `koanf:"patience"`
+}
+
+// Ready holds when the controller says that it is ready.
+type Ready struct {
+	// Invokers is the part of the known invokers that must be healthy: 1 is all of them.
+	Invokers float64 `koanf:"invokers"`
 }
 
 // Throttle holds the limits of namespaces that have none of their own.
@@ -106,6 +126,11 @@ type Times struct {
 	// Resume: sequences, compositions and trigger fires that began longer ago than
 	// this end with an error when they are found unfinished after a crash.
 	Resume time.Duration `koanf:"resume"`
+	// Drain is how long requests are still accepted once the service is stopped, until
+	// a load balancer has noticed, and Lame how long after that they are answered on
+	// connections that exist.
+	Drain time.Duration `koanf:"drain"`
+	Lame  time.Duration `koanf:"lame"`
 	// Shutdown is how long requests may take to end once the service is stopped.
 	Shutdown time.Duration `koanf:"shutdown"`
 }
@@ -146,8 +171,10 @@ func Default() Config {
 			Publish: 10 * time.Second, Poll: 15 * time.Second, LostFactor: 2, LostExtra: time.Minute,
 			Component: time.Minute, Resume: time.Hour, Shutdown: 65 * time.Second,
 		},
-		Caches: Caches{Entities: 20_000, EntityTTL: 5 * time.Minute, Identities: 100_000, IdentityTTL: 500 * time.Millisecond},
-		Build:  Build{Date: "unknown", Number: "unknown"},
+		Caches:   Caches{Entities: 20_000, EntityTTL: 5 * time.Minute, Identities: 100_000, IdentityTTL: 500 * time.Millisecond},
+		Build:    Build{Date: "unknown", Number: "unknown"},
+		Overflow: Overflow{Max: 10_000, Held: 1000, MaxAge: time.Hour, Patience: 10 * time.Second},
+		Ready:    Ready{Invokers: 1},
 	}
 }
 
@@ -193,6 +220,10 @@ func (c *Config) Validate() error {
 	need(c.Times.Wait > 0 && c.Times.Request > 0 && c.Times.Header > 0 && c.Times.Idle > 0 && c.Times.Publish > 0 &&
 		c.Times.Poll > 0 && c.Times.Component > 0 && c.Times.Resume > 0 && c.Times.Shutdown >= 0, "times has a deadline that is not positive: give it a unit, such as 60s")
 	need(c.Times.LostFactor >= 1, "times.lost-factor is %d: below 1 activations that still run would count as lost", c.Times.LostFactor)
+	need(c.Times.Drain >= 0 && c.Times.Lame >= 0, "times.drain or times.lame is negative: use 0 to stop at once")
+	need(c.Overflow.Max >= 0 && c.Overflow.Held > 0 && c.Overflow.MaxAge > 0 && c.Overflow.Patience > 0,
+		"overflow has a value that is not positive: use max 0 to let nothing wait")
+	need(c.Ready.Invokers >= 0 && c.Ready.Invokers <= 1, "ready.invokers is %g: it is a part of the invokers, from 0 to 1", c.Ready.Invokers)
 	need(c.Caches.Entities > 0 && c.Caches.Identities > 0 && c.Caches.EntityTTL > 0 && c.Caches.IdentityTTL > 0,
 		"caches has a size or time that is not positive: use small ones rather than none")
 	return errors.Join(faults...)

@@ -54,7 +54,7 @@ func TestInternalEndpoints(t *testing.T) {
 	eventually(t, "the end of the activation", func() bool { return inside.get("/activation/count").body == "0" })
 
 	inside.get("/api/v1/namespaces/_/actions").is(401)
-	inside.get("/ping").is(404)
+	require.Equal(t, "pong", inside.get("/ping").is(200).body)
 	inside.post("/invokers", "").is(405)
 }
 

@@ -25,6 +25,7 @@ type metrics struct {
 	began       *prometheus.CounterVec
 	resumed     *prometheus.CounterVec
 	deliveries  *prometheus.CounterVec
+	clusterMetrics
 }
 
 // newMetrics registers the metrics; inFlight and composing are read when they are
@@ -57,6 +58,7 @@ func newMetrics(r prometheus.Registerer, inFlight, composing func() float64) (*m
 			Name: "gowhisk_controller_activations_overflowed_total", Help: "Activations that no invoker had room for at once.",
 		}),
 	}
+	m.clusterMetrics = newClusterMetrics()
 	m.began = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "gowhisk_controller_compositions_total", Help: "Sequences, compositions and trigger fires accepted.",
 	}, []string{"kind"})
@@ -80,7 +82,7 @@ func newMetrics(r prometheus.Registerer, inFlight, composing func() float64) (*m
 	gauge := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "gowhisk_controller_activations_in_flight", Help: "Activations accepted that have not ended.",
 	}, inFlight)
-	for _, c := range []prometheus.Collector{m.requests, m.durations, m.throttled, m.accepted, m.refused, m.waitExpired, m.lost, m.overflowed, gauge, m.began, m.resumed, running, m.deliveries} {
+	for _, c := range []prometheus.Collector{m.requests, m.durations, m.throttled, m.accepted, m.refused, m.waitExpired, m.lost, gauge, m.began, m.resumed, running, m.deliveries} {
 		if err := r.Register(c); err != nil {
 			return nil, err
 		}
@@ -128,9 +130,6 @@ func (m *metrics) WaitExpired() { m.waitExpired.Inc() }
 
 // LostActivation implements invoke.Metrics.
 func (m *metrics) LostActivation() { m.lost.Inc() }
-
-// Overflowed implements invoke.Metrics.
-func (m *metrics) Overflowed() { m.overflowed.Inc() }
 
 // Began implements compose.Metrics.
 func (m *metrics) Began(k compose.Kind) { m.began.WithLabelValues(string(k)).Inc() }

@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"sync"
 	"time"
@@ -15,7 +14,6 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/gowhisk/gowhisk/controller/api"
 	"github.com/gowhisk/gowhisk/controller/apidoc"
@@ -33,7 +31,7 @@ import (
 	"github.com/gowhisk/gowhisk/pkg/store"
 )
 
-// Deps are what a controller works with. All are needed but Now.
+// Deps are what a controller works with. All are needed but Cluster, Events and Now.
 type Deps struct {
 	Entities    store.EntityStore
 	Activations store.ActivationStore
@@ -44,6 +42,10 @@ type Deps struct {
 	Balancer    Balancer
 	Manifest    *runtimes.Manifest
 	Log         *zap.Logger
+	// Cluster is nil for a controller that stands alone.
+	Cluster *Cluster
+	// Events takes user events; nil sends none.
+	Events bus.Events
 	// Registry gets the metrics.
 	Registry prometheus.Registerer
 	// Now is the clock of throttles, versions and deadlines; time.Now if nil.
@@ -65,6 +67,9 @@ type Service struct {
 	throttle *entitle.Throttle
 	invoker  *invoke.Invoker
 	composer *compose.Composer
+	cluster  *cluster // nil for a controller that stands alone
+	store    store.EntityStore
+	phase    phase
 	router   *gin.Engine
 	internal *gin.Engine
 }
@@ -75,7 +80,7 @@ var ginMode = sync.OnceFunc(func() { gin.SetMode(gin.ReleaseMode) })
 // New returns a controller that serves through Handler at once. The bus must pass
 // the completions for cfg.Controller to Completed. Close, or Run's end, frees it.
 func New(cfg Config, d Deps) (*Service, error) {
-	if err := errors.Join(cfg.Validate(), d.validate()); err != nil {
+	if err := errors.Join(cfg.Validate(), d.validate(), d.Cluster.validate()); err != nil {
 		return nil, fmt.Errorf("configuration of the controller: %w", err)
 	}
 	if d.Now == nil {
@@ -90,7 +95,7 @@ func New(cfg Config, d Deps) (*Service, error) {
 		auth.Close()
 		return nil, err
 	}
-	s := &Service{cfg: cfg, log: d.Log, auth: auth, catalog: entities}
+	s := &Service{cfg: cfg, log: d.Log, auth: auth, catalog: entities, store: d.Entities}
 	if err := s.assemble(d); err != nil {
 		s.Close()
 		return nil, err
@@ -119,15 +124,18 @@ func (s *Service) assemble(d Deps) error {
 	}
 	rates := entitle.Rates(s.cfg.Throttle)
 	s.throttle = entitle.NewThrottle(rates, d.Now)
+	s.throttle.Report(d.Events, "controller"+s.cfg.Controller)
 	s.invoker = invoke.New(invoke.Config{
 		Controller:     entity.ControllerID(s.cfg.Controller),
 		PublishTimeout: s.cfg.Times.Publish,
 		LostFactor:     s.cfg.Times.LostFactor,
 		LostExtra:      s.cfg.Times.LostExtra,
 		StdTimeout:     s.cfg.Actions.StdTimeout,
+		MaxWaiting:     s.cfg.Overflow.Max,
+		MaxWaitingTime: s.cfg.Overflow.MaxAge,
 		PollInterval:   s.cfg.Times.Poll,
 	}, invoke.Deps{
-		Balancer: d.Balancer, Publisher: d.Publisher, InFlight: s.throttle, Records: d.Activations,
+		Balancer: d.Balancer, Publisher: d.Publisher, Overflow: d.overflow(), InFlight: s.throttle, Records: d.Activations,
 		Metrics: metrics, Log: d.Log, Now: d.Now,
 	})
 	rights := entitle.NewRights(s.catalog)
@@ -165,7 +173,10 @@ func (s *Service) assemble(d Deps) error {
 		return err
 	}
 	s.internal = newRouter()
-	front.RegisterInternal(s.internal, api.Internal{Fleet: d.Balancer, Flights: s.invoker, Operator: credentials})
+	front.RegisterInternal(s.internal, api.Internal{Fleet: d.Balancer, Flights: s.invoker, Operator: credentials, ReadyFraction: s.cfg.Ready.Invokers, Usable: s.usable})
+	if d.Cluster != nil {
+		return s.join(d, metrics)
+	}
 	return nil
 }
 
@@ -202,7 +213,7 @@ func newRouter() *gin.Engine {
 }
 
 // Handler serves the API.
-func (s *Service) Handler() http.Handler { return dotless(s.router) }
+func (s *Service) Handler() http.Handler { return s.phase.lame(dotless(s.router)) }
 
 // Routes lists the routes of Handler.
 func (s *Service) Routes() gin.RoutesInfo { return s.router.Routes() }
@@ -211,26 +222,21 @@ func (s *Service) Routes() gin.RoutesInfo { return s.router.Routes() }
 // them, and /disable. It belongs on an address that clients do not reach.
 func (s *Service) Internal() http.Handler { return s.internal }
 
-// Completed is the bus.CompletionHandler of this controller.
-func (s *Service) Completed(c *bus.Completion) { s.invoker.Completed(c) }
-
-// Invalidate forgets an entity that somebody else has written.
-func (s *Service) Invalidate(id entity.DocID) { s.catalog.Invalidate(id) }
-
 // Forget drops all that is remembered of entities and identities.
 func (s *Service) Forget() {
 	s.catalog.InvalidateAll()
 	s.auth.Forget()
 }
 
-// SetControllers says how many controllers share the work; each grants its part of
-// the throttles' limits.
-func (s *Service) SetControllers(n int) { s.throttle.SetControllers(n) }
-
 // Recover goes on with sequences, compositions and trigger fires that an earlier
 // life of this controller left unfinished. Serve does it; who uses Handler alone
 // calls it once.
 func (s *Service) Recover(ctx context.Context) { s.composer.Recover(ctx) }
+
+// RecoverFrom goes on with what a dead controller left, as compose.Composer's.
+func (s *Service) RecoverFrom(ctx context.Context, dead entity.ControllerID) error {
+	return s.composer.RecoverFrom(ctx, dead)
+}
 
 // InFlight returns how many activations were accepted here and have not ended.
 func (s *Service) InFlight() int { return s.invoker.InFlight() }
@@ -242,72 +248,4 @@ func (s *Service) Close() {
 	}
 	s.auth.Close()
 	s.catalog.Close()
-}
-
-// Run listens on the configured address and serves until ctx ends; see Serve.
-func (s *Service) Run(ctx context.Context) error {
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", s.cfg.Address)
-	if err != nil {
-		return fmt.Errorf("listen on %s (is another process using the port?): %w", s.cfg.Address, err)
-	}
-	return s.Serve(ctx, listener)
-}
-
-// writeSlack is how much longer than the request itself its answer may take to
-// reach a slow client.
-const writeSlack = time.Minute
-
-// Serve serves on listener until ctx ends. Then it accepts no more requests and
-// lets those under way finish, waiting calls included, for as long as the
-// configuration grants. Sequences, compositions and fires that are under way then
-// are left to the next life, which begins by going on with them. It closes the
-// listener and the service.
-func (s *Service) Serve(ctx context.Context, listener net.Listener) error {
-	defer s.Close()
-	server := &http.Server{
-		Handler:           s.Handler(),
-		ReadHeaderTimeout: s.cfg.Times.Header,
-		// No ReadTimeout: it would end the contexts of waiting calls. Bodies have a
-		// deadline of their own.
-		WriteTimeout:   max(s.cfg.Times.Request, s.cfg.Times.Wait) + writeSlack,
-		IdleTimeout:    s.cfg.Times.Idle,
-		MaxHeaderBytes: int(s.cfg.Sizes.Header),
-		ErrorLog:       zap.NewStdLog(s.log.Named("http")),
-	}
-	running, stop := context.WithCancel(context.WithoutCancel(ctx))
-	defer stop()
-	var group errgroup.Group
-	group.Go(func() error { return s.invoker.Run(running) })
-	group.Go(func() error {
-		s.Recover(running)
-		return nil
-	})
-	group.Go(func() error {
-		defer stop() // also if the listener fails
-		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			return fmt.Errorf("serve on %s: %w", listener.Addr(), err)
-		}
-		return nil
-	})
-	group.Go(func() error {
-		select {
-		case <-ctx.Done():
-		case <-running.Done():
-			return nil
-		}
-		return s.shutdown(server)
-	})
-	return group.Wait()
-}
-
-func (s *Service) shutdown(server *http.Server) error {
-	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.Times.Shutdown)
-	defer cancel()
-	err := server.Shutdown(ctx)
-	if errors.Is(err, context.DeadlineExceeded) {
-		s.log.Warn("requests were still under way when the time to stop was over; their connections are closed, accepted activations go on",
-			zap.Duration("after", s.cfg.Times.Shutdown))
-		return server.Close()
-	}
-	return err
 }

@@ -35,6 +35,7 @@ type Settler struct {
 	invoker   entity.InvokerID
 	retry     time.Duration
 	log       *zap.Logger
+	events    bus.Events // nil sends none
 
 	ended chan ending
 	// closing is closed when nothing more comes, stopped when the goroutine is over.
@@ -189,7 +190,10 @@ func (s *Settler) settleEach(batch []ending, pause time.Duration) (failed []endi
 	return failed
 }
 
-func (s *Settler) tell(e *ending) { s.complete(e.delivery.Message, e.record, e.kind) }
+func (s *Settler) tell(e *ending) {
+	s.complete(e.delivery.Message, e.record, e.kind)
+	s.report(e.delivery.Message, e.record)
+}
 
 func (s *Settler) complete(m *bus.ActivationMessage, record *entity.Activation, kind bus.CompletionKind) {
 	c := &bus.Completion{

@@ -51,7 +51,9 @@ type Deps struct {
 	Completer bus.Completer
 	// Pinger tells the controllers that the invoker lives; nil if they see that for
 	// themselves.
-	Pinger   bus.Pinger
+	Pinger bus.Pinger
+	// Events takes user events; nil sends none.
+	Events   bus.Events
 	Entities store.EntityStore
 	Factory  container.Factory
 	Manifest *runtimes.Manifest
@@ -89,6 +91,7 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Service, error) {
 	}
 	s := &Service{cfg: cfg, deps: deps, operator: credentials, actions: feed.NewActions(deps.Entities, deps.Keys)}
 	s.settler = activation.NewSettler(deps.Queue, deps.Completer, cfg.ID, cfg.Activation.SettleRetry, deps.Log)
+	s.settler.Report(deps.Events)
 	runner := activation.NewRunner(cfg.Activation, deps.Entities, deps.Keys, s.settler, deps.Log)
 	s.pool = pool.NewLoop(cfg.Pool, environment{deps.Factory, cfg.ContainerEnv}, newObserver(runner, deps.Registry), pool.SystemClock{}, deps.Log)
 	s.feed = feed.New(feed.Config{
