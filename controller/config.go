@@ -9,9 +9,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gowhisk/gowhisk/controller/balancer"
 	"github.com/gowhisk/gowhisk/controller/service"
 	"github.com/gowhisk/gowhisk/pkg/bus/kafka"
 	"github.com/gowhisk/gowhisk/pkg/entity"
+	"github.com/gowhisk/gowhisk/pkg/runtimes"
 	"github.com/gowhisk/gowhisk/pkg/store/couchdb"
 )
 
@@ -35,11 +37,19 @@ type Config struct {
 	MaxMemory             int           `koanf:"max-memory" usage:"largest memory limit of an action, in MB"`
 	MaxTimeout            time.Duration `koanf:"max-timeout" usage:"longest time limit of an action"`
 	MaxConcurrency        int           `koanf:"max-concurrency" usage:"most activations that may share a container at once"`
-	MaxQueueAge           time.Duration `koanf:"max-queue-age" usage:"sequences, compositions and fires that began longer ago than this are not gone on with after a crash"`
+	MaxQueueAge           time.Duration `koanf:"max-queue-age" usage:"an activation that waited longer than this ends with an error instead of being run; the invokers' own"`
+	MaxWaiting            int           `koanf:"max-waiting" usage:"how many activations may wait in this controller's overflow queue until more are refused with 503"`
+	MaxCompositions       int           `koanf:"max-compositions" usage:"how many sequences, compositions and trigger fires may be under way in this controller"`
+
+	ManagedFraction  float64       `koanf:"managed-fraction" usage:"part of the invokers, the first of them, that run actions of the platform's images"`
+	BlackboxFraction float64       `koanf:"blackbox-fraction" usage:"part of the invokers, the last of them, that run actions of users' images"`
+	ColdStart        time.Duration `koanf:"cold-start" usage:"what it costs to start a container: an activation waits for a warm one as long as that is quicker"`
 
 	SharedPackagesExecuteOnly bool `koanf:"shared-packages-execute-only" usage:"let others invoke and bind public packages, but not read them"`
 
 	IdentityTTL     time.Duration `koanf:"identity-ttl" usage:"how long a changed key or limit may stay unseen if nobody announces it"`
+	Drain           time.Duration `koanf:"drain" usage:"how long a stopping controller takes requests as before, until a load balancer that asks /ready has noticed"`
+	LameDuck        time.Duration `koanf:"lame-duck" usage:"how long it then answers on connections that exist; longer than a proxy keeps idle ones"`
 	ShutdownTimeout time.Duration `koanf:"shutdown-timeout" usage:"how long a stop waits for requests under way"`
 	LogLevel        string        `koanf:"log-level" usage:"debug, info, warn or error"`
 	LogFormat       string        `koanf:"log-format" usage:"console or json"`
@@ -54,7 +64,7 @@ const byOrdinal = "ordinal"
 
 // DefaultConfig is what a controller of a small cluster wants; it needs addresses.
 func DefaultConfig() Config {
-	d := service.Default()
+	d, b := service.Default(), balancer.DefaultConfig()
 	return Config{
 		Addr:        "127.0.0.1:3233",
 		MetricsAddr: "127.0.0.1:8084",
@@ -67,8 +77,15 @@ func DefaultConfig() Config {
 		MaxTimeout:            d.Actions.MaxTimeout,
 		MaxConcurrency:        d.Actions.MaxConcurrency,
 		MaxQueueAge:           d.Times.Resume,
+		MaxWaiting:            d.Overflow.Max,
+		MaxCompositions:       d.Actions.MaxCompositions,
+
+		ManagedFraction:  b.ManagedFraction,
+		BlackboxFraction: b.BlackboxFraction,
+		ColdStart:        b.ColdStart,
 
 		IdentityTTL:     5 * time.Second,
+		LameDuck:        3 * time.Second,
 		ShutdownTimeout: d.Times.Shutdown,
 		LogLevel:        "info",
 		LogFormat:       "json",
@@ -93,6 +110,10 @@ func (c *Config) Validate() error {
 	}
 	n, err := strconv.Atoi(c.ID)
 	check(c.ID == byOrdinal || err == nil && n >= 0, "--id %q: give a number from 0, or ordinal", c.ID)
+	check(c.ManagedFraction >= 0 && c.ManagedFraction <= 1 && c.BlackboxFraction >= 0 && c.BlackboxFraction <= 1,
+		"--managed-fraction %v and --blackbox-fraction %v: give parts from 0 to 1", c.ManagedFraction, c.BlackboxFraction)
+	check(c.MaxWaiting >= 0 && c.MaxCompositions >= 1, "--max-waiting and --max-compositions: give at least 0 and 1")
+	check(c.Drain >= 0 && c.LameDuck >= 0 && c.ColdStart > 0, "--drain and --lame-duck: give durations of at least 0, and --cold-start one above 0")
 	check(c.Retention >= 0, "--activation-retention %v: give a duration of at least 0", c.Retention)
 	check(c.IdentityTTL > 0 && c.ShutdownTimeout > 0 && c.MaxQueueAge > 0, "--identity-ttl, --shutdown-timeout and --max-queue-age: give durations above 0")
 	return errors.Join(append(errs, c.CouchDB.Validate(), c.Kafka.Validate())...)
@@ -135,6 +156,16 @@ func (c *Config) uniqueName() (string, error) {
 	return host + "-" + port, nil
 }
 
+func (c *Config) balancer(m *runtimes.Manifest) balancer.Config {
+	b := balancer.DefaultConfig()
+	b.ManagedFraction, b.BlackboxFraction, b.ColdStart = c.ManagedFraction, c.BlackboxFraction, c.ColdStart
+	b.IsManaged = func(text string) bool {
+		image, err := entity.ParseImage(text)
+		return err == nil && m.IsManagedImage(image)
+	}
+	return b
+}
+
 func (c *Config) service(id entity.ControllerID) service.Config {
 	s := service.Default()
 	s.Address, s.Controller, s.AdminCredentials = c.Addr, string(id), c.AdminFile
@@ -143,6 +174,9 @@ func (c *Config) service(id entity.ControllerID) service.Config {
 		InvocationsPerMinute: c.InvocationsPerMinute, ConcurrentInvocations: c.ConcurrentInvocations, FiresPerMinute: c.FiresPerMinute,
 	}
 	s.Actions.MaxMemory, s.Actions.MaxTimeout, s.Actions.MaxConcurrency = entity.Megabytes(c.MaxMemory), c.MaxTimeout, c.MaxConcurrency
+	s.Actions.MaxCompositions = c.MaxCompositions
+	s.Overflow.Max, s.Overflow.MaxAge = c.MaxWaiting, c.MaxQueueAge
+	s.Times.Drain, s.Times.Lame = c.Drain, c.LameDuck
 	s.Times.Shutdown, s.Times.Resume = c.ShutdownTimeout, c.MaxQueueAge
 	if c.Retention > 0 {
 		// The records of its steps say what must not run again: what is older has none.

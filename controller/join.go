@@ -12,7 +12,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/gowhisk/gowhisk/controller/balancer"
-	"github.com/gowhisk/gowhisk/controller/invoke"
 	"github.com/gowhisk/gowhisk/controller/service"
 	"github.com/gowhisk/gowhisk/pkg/bus"
 	"github.com/gowhisk/gowhisk/pkg/bus/kafka"
@@ -31,12 +30,14 @@ type member struct {
 	service         *service.Service
 	id              entity.ControllerID
 	closers         []func() error
+	// replaced has the error of one who took this controller's place.
+	replaced chan error
 }
 
 // join connects to the cluster and takes the controller's place in it. Its errors say
 // what to change.
 func join(ctx context.Context, cfg *Config, log *zap.Logger) (*member, error) {
-	m := &member{log: log, registry: metrics.NewRegistry()}
+	m := &member{log: log, registry: metrics.NewRegistry(), replaced: make(chan error, 1)}
 	if err := m.open(ctx, cfg); err != nil {
 		return nil, errors.Join(err, m.close())
 	}
@@ -93,37 +94,65 @@ func (m *member) open(ctx context.Context, cfg *Config) error {
 	if err := messages.CheckClock(ctx, time.Now); err != nil {
 		return err
 	}
-	return m.assemble(ctx, cfg, manifest, keys, store, messages)
+	return m.assemble(ctx, cfg, parts{manifest, keys, store, messages, unique})
 }
 
-type bringUp struct {
-	*balancer.Balancer
-	service *service.Service
-	seen    map[entity.InvokerID]bool
+// parts are what a controller is made of.
+type parts struct {
+	manifest *runtimes.Manifest
+	keys     *encryption.Keyring
+	store    *couchdb.DB
+	bus      *kafka.Bus
+	unique   string
 }
 
-func (b *bringUp) Pinged(p *bus.Ping) {
-	b.Balancer.Pinged(p)
-	b.Balancer.TestOutcome(p.Invoker, invoke.Completed)
-}
-func (b *bringUp) Beat(*bus.Heartbeat)        {}
-func (b *bringUp) Invalidate(id entity.DocID) { b.service.Invalidate(id) }
-func (b *bringUp) InvalidateSubjects()        { b.service.Forget() }
-
-func (m *member) assemble(ctx context.Context, cfg *Config, manifest *runtimes.Manifest, keys *encryption.Keyring, store *couchdb.DB, messages *kafka.Bus) error {
-	bal := balancer.New(balancer.DefaultConfig())
-	var err error
+// assemble puts the controller together and takes its queue and journal.
+func (m *member) assemble(ctx context.Context, cfg *Config, p parts) error {
+	overflow, err := p.bus.OverflowQueue(ctx, m.id)
+	if err != nil {
+		return err
+	}
+	m.onClose(overflow.Close)
+	release, err := p.bus.HoldJournal(ctx, m.id, func(err error) { m.lost(err) })
+	if err != nil {
+		return err
+	}
+	m.onClose(release)
+	known, err := p.bus.Controllers()
+	if err != nil {
+		return err
+	}
+	var events bus.Events
+	if cfg.Events {
+		if events, err = p.bus.Events(ctx); err != nil {
+			return err
+		}
+	}
+	fleet := balancer.New(cfg.balancer(p.manifest))
 	m.service, err = service.New(cfg.service(m.id), service.Deps{
-		Entities: encryption.Entities(store.Entities(), keys), Activations: store.Activations(), Subjects: store.Subjects(), Deliveries: store.Deliveries(),
-		Publisher: messages, Journal: messages, Balancer: bal, Manifest: manifest, Log: m.requestLog(cfg), Registry: m.registry,
+		Entities: encryption.Entities(p.store.Entities(), p.keys), Activations: p.store.Activations(), Subjects: p.store.Subjects(), Deliveries: p.store.Deliveries(),
+		Publisher: p.bus, Journal: p.bus, Balancer: fleet, Manifest: p.manifest, Events: events,
+		Cluster: &service.Cluster{
+			UniqueName: p.unique, Fleet: fleet, Overflow: p.bus, OverflowQueue: overflow,
+			Announcer: p.bus, Beater: p.bus, Mover: p.bus, Known: known,
+		},
+		Log: m.requestLog(cfg), Registry: m.registry,
 	})
 	if err != nil {
 		return err
 	}
-	if _, err := messages.HandleCompletions(ctx, m.id, m.service.Completed); err != nil {
+	if _, err := p.bus.HandleCompletions(ctx, m.id, m.service.Completed); err != nil {
 		return err
 	}
-	return messages.Listen(ctx, m.id, &bringUp{Balancer: bal, service: m.service})
+	return p.bus.Listen(ctx, m.id, m.service)
+}
+
+// lost ends the process because another has taken its journal.
+func (m *member) lost(err error) {
+	select {
+	case m.replaced <- err:
+	default:
+	}
 }
 
 // requestLog leaves the lines about requests out unless they are wanted.
@@ -149,6 +178,14 @@ func (m *member) run(ctx context.Context) (err error) {
 	})
 	group.Go(func() error {
 		return metrics.Serve(private, m.private, metrics.Handler(m.registry, m.service.Internal()))
+	})
+	group.Go(func() error {
+		select {
+		case err := <-m.replaced:
+			return err
+		case <-private.Done():
+			return nil
+		}
 	})
 	fmt.Printf("Gowhisk controller%s is ready on http://%s\n", m.id, m.public.Addr())
 	return group.Wait()

@@ -15,6 +15,7 @@ import (
 
 	"github.com/gowhisk/gowhisk/invoker/container/process"
 	"github.com/gowhisk/gowhisk/invoker/service"
+	"github.com/gowhisk/gowhisk/pkg/bus"
 	"github.com/gowhisk/gowhisk/pkg/bus/kafka"
 	"github.com/gowhisk/gowhisk/pkg/datadir"
 	"github.com/gowhisk/gowhisk/pkg/encryption"
@@ -146,9 +147,15 @@ func (m *member) assemble(ctx context.Context, cfg *Config, p parts) error {
 		return fmt.Errorf("preparing action containers: %w", err)
 	}
 	m.log.Info("actions run in " + factory.Isolation().String())
+	var events bus.Events
+	if cfg.Events {
+		if events, err = p.bus.Events(ctx); err != nil {
+			return errors.Join(err, factory.Close())
+		}
+	}
 	deps := service.Deps{
 		Queue: queue, Completer: p.bus, Pinger: p.bus, Entities: p.store.Entities(), Factory: factory, Manifest: p.manifest,
-		Keys: p.keys, Blocked: p.store, Log: m.log.Named("invoker"), Registry: m.registry,
+		Keys: p.keys, Blocked: p.store, Events: events, Log: m.log.Named("invoker"), Registry: m.registry,
 	}
 	m.service, err = service.New(ctx, cfg.service(m.id, p.unique, p.manifest), deps)
 	if err != nil {
@@ -185,4 +192,3 @@ func (m *member) close() error {
 	m.closers = nil
 	return errors.Join(errs...)
 }
-
