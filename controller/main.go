@@ -1,17 +1,17 @@
-// Command controller is the REST service of a cluster. Its rooms are those of the
-// standalone server; what it needs beside them is a transport to invokers in
-// other processes, which this version does not have: it checks its configuration
-// and says so.
+// Command controller is the REST service of a Gowhisk cluster.
 package main
 
 import (
-	"errors"
+	"context"
 	"fmt"
 	"os"
+	"os/signal"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
-	"github.com/gowhisk/gowhisk/controller/service"
+	"github.com/gowhisk/gowhisk/pkg/config"
+	"github.com/gowhisk/gowhisk/pkg/logging"
 )
 
 // Set by the linker.
@@ -20,26 +20,34 @@ var (
 	built   = "unknown"
 )
 
-var errNoTransport = errors.New("this version has no transport between processes; run \"gowhisk serve\", which has controller and invoker in one")
-
 func main() {
-	cmd := &cobra.Command{
-		Use:           "controller",
-		Short:         "The REST service of a Gowhisk cluster",
-		Version:       version + " (" + built + ")",
-		Args:          cobra.NoArgs,
-		SilenceUsage:  true,
-		SilenceErrors: true,
-		RunE: func(*cobra.Command, []string) error {
-			cfg := service.Default()
-			if err := cfg.Validate(); err != nil {
-				return err
-			}
-			return errNoTransport
-		},
-	}
-	if err := cmd.Execute(); err != nil {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // a second Ctrl-C does not wait
+	if err := command().ExecuteContext(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "controller:", err)
 		os.Exit(1)
 	}
+}
+
+func command() *cobra.Command {
+	cfg := DefaultConfig()
+	return config.Command(&cobra.Command{
+		Use:           "controller",
+		Short:         "The REST service of a Gowhisk cluster",
+		Version:       version + " (" + built + ")",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}, &cfg, func(ctx context.Context) error {
+		log, err := logging.New(cfg.LogLevel, cfg.LogFormat)
+		if err != nil {
+			return err
+		}
+		defer log.Sync() // to standard error: nothing to be done if it fails
+		m, err := join(ctx, &cfg, log)
+		if err != nil {
+			return err
+		}
+		return m.run(ctx)
+	})
 }

@@ -1,14 +1,21 @@
-// Command invoker is the worker service of a cluster. Its rooms are those of the
-// standalone server; what it needs beside them is a transport from controllers in
-// other processes, which this version does not have: it says so.
+// Command invoker is the worker of a Gowhisk cluster: it takes activations from its
+// queue and runs them in containers.
 package main
 
 import (
-	"errors"
+	"context"
 	"fmt"
 	"os"
+	"os/signal"
+	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/gowhisk/gowhisk/invoker/container/process"
+	"github.com/gowhisk/gowhisk/pkg/config"
+	"github.com/gowhisk/gowhisk/pkg/cpus"
+	"github.com/gowhisk/gowhisk/pkg/logging"
+	"github.com/gowhisk/gowhisk/runtimes/actionproxy"
 )
 
 // Set by the linker.
@@ -17,22 +24,44 @@ var (
 	built   = "unknown"
 )
 
-var errNoTransport = errors.New("this version has no transport between processes; run \"gowhisk serve\", which has controller and invoker in one")
-
 func main() {
-	cmd := &cobra.Command{
-		Use:           "invoker",
-		Short:         "The worker of a Gowhisk cluster",
-		Version:       version + " (" + built + ")",
-		Args:          cobra.NoArgs,
-		SilenceUsage:  true,
-		SilenceErrors: true,
-		RunE: func(*cobra.Command, []string) error {
-			return errNoTransport
-		},
+	// Action containers are this same program: they must not pay for anything else.
+	if len(os.Args) > 1 {
+		switch os.Args[1] {
+		case process.Command:
+			os.Exit(process.ContainerMain(os.Args[2:]))
+		case "action-proxy":
+			os.Exit(actionproxy.Main(os.Args[2:]))
+		}
 	}
-	if err := cmd.Execute(); err != nil {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // a second Ctrl-C does not wait
+	if err := command().ExecuteContext(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "invoker:", err)
 		os.Exit(1)
 	}
+}
+
+func command() *cobra.Command {
+	cfg := DefaultConfig()
+	return config.Command(&cobra.Command{
+		Use:           "invoker",
+		Short:         "The worker of a Gowhisk cluster",
+		Version:       version + " (" + built + ")",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}, &cfg, func(ctx context.Context) error {
+		log, err := logging.New(cfg.LogLevel, cfg.LogFormat)
+		if err != nil {
+			return err
+		}
+		defer log.Sync() // to standard error: nothing to be done if it fails
+		cpus.Limit(cfg.CPUs)
+		m, err := join(ctx, &cfg, log)
+		if err != nil {
+			return err
+		}
+		return m.run(ctx)
+	})
 }

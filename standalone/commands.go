@@ -4,17 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 
 	"github.com/spf13/cobra"
 
+	"github.com/gowhisk/gowhisk/pkg/bus/kafka"
 	"github.com/gowhisk/gowhisk/pkg/config"
 	"github.com/gowhisk/gowhisk/pkg/cpus"
 	"github.com/gowhisk/gowhisk/pkg/encryption"
 	"github.com/gowhisk/gowhisk/pkg/logging"
 	"github.com/gowhisk/gowhisk/pkg/store"
-	"github.com/gowhisk/gowhisk/pkg/store/sqlite"
+	"github.com/gowhisk/gowhisk/pkg/store/couchdb"
 	"github.com/gowhisk/gowhisk/standalone/admin"
 	"github.com/gowhisk/gowhisk/standalone/demo"
 	"github.com/gowhisk/gowhisk/standalone/server"
@@ -68,32 +68,25 @@ func serverCommand(use, short string, build server.Build, ready func(context.Con
 }
 
 func adminCommand() *cobra.Command {
-	dataDir := server.DefaultConfig().DataDir
+	d := &adminDatabase{dataDir: server.DefaultConfig().DataDir, cluster: clusterConfig{couchdb.DefaultConfig(), kafka.DefaultConfig()}}
 	if env := os.Getenv(config.EnvPrefix + "DATA_DIR"); env != "" {
-		dataDir = env
+		d.dataDir = env
 	}
-	open := func(ctx context.Context) (*sqlite.DB, error) {
-		path := server.DatabasePath(dataDir)
-		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("there is no database in %s; start a server on it first, or name another with --data-dir", dataDir)
-		}
-		return sqlite.Open(ctx, sqlite.Options{Path: path})
-	}
-	cmd := admin.Command(func(ctx context.Context) (store.SubjectStore, func() error, error) {
-		db, err := open(ctx)
-		if err != nil {
-			return nil, nil, err
-		}
-		return db.Subjects(), db.Close, nil
-	})
+	cmd := admin.Command(d.subjects)
 	cmd.AddCommand(admin.Parameters(os.Getenv(config.EnvPrefix+"PARAMETER_KEYS"), func(ctx context.Context) (encryption.Documents, func() error, error) {
-		db, err := open(ctx)
+		db, err := d.open(ctx)
 		if err != nil {
 			return nil, nil, err
 		}
 		return documents{db.Entities(), db}, db.Close, nil
 	}))
-	cmd.PersistentFlags().StringVar(&dataDir, "data-dir", dataDir, "data directory of the server")
+	cmd.AddCommand(admin.Databases(func() (couchdb.Config, error) {
+		err := d.load()
+		return d.cluster.CouchDB, err
+	}))
+	d.flags = cmd.PersistentFlags()
+	config.Flags(d.flags, &d.cluster)
+	d.flags.StringVar(&d.dataDir, "data-dir", d.dataDir, "data directory of a standalone server; not used with --couchdb-url")
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	wrapArgs(cmd)
 	return cmd
@@ -102,7 +95,7 @@ func adminCommand() *cobra.Command {
 // documents are all entities of a database.
 type documents struct {
 	store.EntityStore
-	*sqlite.DB
+	database
 }
 
 // wrapArgs makes wrong arguments of cmd and its sub-commands usage errors.

@@ -78,6 +78,8 @@ func Flags(flags *pflag.FlagSet, cfg any) {
 			flags.Int(o.Key, v, o.Usage)
 		case int64:
 			flags.Int64(o.Key, v, o.Usage)
+		case float64:
+			flags.Float64(o.Key, v, o.Usage)
 		case time.Duration:
 			flags.Duration(o.Key, v, o.Usage)
 		case []string:

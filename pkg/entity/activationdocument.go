@@ -90,3 +90,25 @@ func (d *activationDocument) activation() (*Activation, error) {
 	}
 	return a, nil
 }
+
+// ActivationSummaryFields are what lists of records have (openwhisk-invoker.md 6.7).
+type ActivationSummaryFields struct {
+	Namespace    Path         `json:"namespace"`
+	Name         Name         `json:"name"`
+	Version      Version      `json:"version"`
+	Publish      bool         `json:"publish"`
+	Annotations  Parameters   `json:"annotations"`
+	ActivationID ActivationID `json:"activationId"`
+	Start        int64        `json:"start"`
+	End          int64        `json:"end"`
+	Duration     *int64       `json:"duration"`
+	Cause        ActivationID `json:"cause"`
+}
+
+// Activation is the record as far as the fields say.
+func (f *ActivationSummaryFields) Activation() *Activation {
+	return &Activation{
+		Namespace: f.Namespace, Name: f.Name, Version: f.Version, Publish: f.Publish, Annotations: f.Annotations,
+		ActivationID: f.ActivationID, Start: f.Start, End: f.End, Duration: f.Duration, Cause: f.Cause,
+	}
+}

@@ -13,7 +13,11 @@ var ErrUnreadable = errors.New("the document is corrupted")
 
 // AppendDocument appends the document form of e without _id, _rev and code
 // (openwhisk-invoker.md 6.3); how code is stored is up to the store.
-func AppendDocument(dst []byte, e Entity) []byte {
+func AppendDocument(dst []byte, e Entity) []byte { return AppendDocumentWithCode(dst, e, nil) }
+
+// AppendDocumentWithCode is AppendDocument with exec.code of an action: a string, or
+// where an attachment has it; nil has none.
+func AppendDocumentWithCode(dst []byte, e Entity, code json.RawMessage) []byte {
 	h := e.Head()
 	dst = append(dst, '{')
 	dst = h.appendAddress(dst)
@@ -24,7 +28,7 @@ func AppendDocument(dst []byte, e Entity) []byte {
 	switch e := e.(type) {
 	case *Action:
 		dst = append(dst, `,"exec":`...)
-		dst = e.Exec.appendStored(dst)
+		dst = e.Exec.appendStored(dst, code)
 		dst = append(dst, `,"parameters":`...)
 		dst = e.Parameters.AppendJSON(dst)
 		dst = append(dst, `,"limits":`...)
@@ -100,15 +104,8 @@ func (d *document) entity() (Entity, error) {
 			return nil, err
 		}
 		a := &Action{Header: head, Exec: *exec, Parameters: d.Parameters}
-		var patch LimitsPatch
-		if len(d.Limits) > 0 {
-			if err := patch.UnmarshalJSON(d.Limits); err != nil {
-				return nil, err
-			}
-		}
-		// Older documents lack logs or concurrency.
-		a.Limits = patch.Apply(DefaultLimitRanges().Std())
-		return a, nil
+		a.Limits, err = ParseStoredLimits(d.Limits)
+		return a, err
 	case TypePackage:
 		p := &Package{Header: head, Parameters: d.Parameters}
 		var ref struct{ Namespace, Name string }
@@ -160,6 +157,18 @@ func (d *document) kind() Type {
 		return TypeTrigger
 	}
 	return ""
+}
+
+// ParseStoredLimits reads the limits of an action's document; older ones lack logs or
+// concurrency.
+func ParseStoredLimits(data []byte) (ActionLimits, error) {
+	var patch LimitsPatch
+	if len(data) > 0 {
+		if err := patch.UnmarshalJSON(data); err != nil {
+			return ActionLimits{}, err
+		}
+	}
+	return patch.Apply(DefaultLimitRanges().Std()), nil
 }
 
 // parseStoredExec trusts kind and binary: the manifest may have changed since.

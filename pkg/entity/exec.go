@@ -209,8 +209,12 @@ func (e *Exec) AppendJSON(dst []byte, withCode bool) []byte {
 }
 
 // appendStored appends the exec of a document: without code, with its digest.
-func (e *Exec) appendStored(dst []byte) []byte {
+func (e *Exec) appendStored(dst []byte, code json.RawMessage) []byte {
 	dst = e.appendFields(dst, false)
+	if code != nil {
+		dst = append(dst, `,"code":`...)
+		dst = append(dst, code...)
+	}
 	if e.Digest != "" {
 		dst = append(dst, `,"digest":`...)
 		dst = AppendString(dst, e.Digest)

@@ -89,8 +89,8 @@ func (s *Server) open(ctx context.Context, build Build) error {
 			return err
 		}
 	}
-	if s.keys, err = openKeys(s.cfg.ParameterKeys); err != nil {
-		return err
+	if s.keys, err = encryption.LoadOptional(s.cfg.ParameterKeys); err != nil {
+		return fmt.Errorf("--parameter-keys: %w", err)
 	}
 	if s.dir, err = openDataDir(ctx, s.cfg); err != nil {
 		return err
@@ -156,7 +156,7 @@ func (s *Server) assemble(ctx context.Context, build Build) error {
 	if err != nil {
 		return err
 	}
-	messages := local.New(s.db, local.Options{MaxMessage: maxMessage(s.keys)})
+	messages := local.New(s.db, local.Options{MaxMessage: s.keys.MaxMessage(local.DefaultMaxMessage)})
 	queue, err := messages.Queue(0)
 	if err != nil {
 		return err

@@ -12,6 +12,7 @@ import (
 	"github.com/tidwall/gjson"
 
 	"github.com/gowhisk/gowhisk/test/harness"
+	"github.com/gowhisk/gowhisk/test/ledger"
 )
 
 const compositionKills = 12
@@ -29,31 +30,32 @@ func TestKilledServerFinishesWhatItBegan(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
-	told := newLedger()
+	told := ledger.New()
 	for range compositionKills {
 		ctx, stop := context.WithCancel(t.Context())
 		load := startCompositions(ctx, s.Client(n.Key), told)
-		load.waitForAnswers(t, random.IntN(40))
+		load.WaitForAnswers(t, random.IntN(40))
 		s.Kill(t)
 		stop()
-		load.wait()
+		load.Wait()
 		s.Restart(t)
 	}
 
 	client := s.Client(n.Key)
 	outcomes := map[string]int{}
 	steps := 0
-	for id := range told.answers {
+	for _, id := range told.IDs() {
 		record := client.Activation(t, id)
 		outcomes[record.Get("name").String()+": "+record.Get("response.status").String()]++
 		steps += partsOf(t, client, record)
 	}
-	require.Empty(t, told.surprise, "answers that no client should see")
+	refused, unknown, surprise := told.Failures()
+	require.Empty(t, surprise, "answers that no client should see")
 	for id, runs := range recorder.Counts() {
 		require.Equalf(t, 1, runs, "runs of activation %s", id)
 		client.Activation(t, id)
 	}
-	t.Logf("%d kills: %d accepted, %d requests cut off, %v refused; %d parts; %v", compositionKills, len(told.answers), told.unknown, told.refused, steps, outcomes)
+	t.Logf("%d kills: %d accepted, %d requests cut off, %v refused; %d parts; %v", compositionKills, told.Accepted(), unknown, refused, steps, outcomes)
 }
 
 // putCompositions makes a sequence with another in it, a composition, and a trigger
@@ -86,21 +88,21 @@ func putCompositions(t *testing.T, n *harness.Namespace, recorder string) {
 
 // startCompositions runs clients that wait for every other answer, so that a handful
 // of each kind is under way at any time.
-func startCompositions(ctx context.Context, client *harness.Client, told *ledger) *load {
-	l := &load{answers: make(chan struct{}, 1<<16)}
+func startCompositions(ctx context.Context, client *harness.Client, told *ledger.Ledger) *ledger.Load {
+	l := ledger.NewLoad()
 	for _, paths := range [][2]string{
 		{"_/actions/sequence", "_/actions/conductor?blocking=true"},
 		{"_/actions/conductor", "_/actions/sequence?blocking=true"},
 		{"_/triggers/trigger", "_/actions/inner?blocking=true"},
 	} {
-		l.workers.Go(func() {
+		l.Go(func() {
 			for i := 0; ctx.Err() == nil; i++ {
 				r, err := client.Try(context.WithoutCancel(ctx), http.MethodPost, paths[i%2], fmt.Sprintf(`{"i":%d}`, i))
-				told.note(r, err)
+				told.Note(r, err)
 				if err != nil {
 					return // the server is gone
 				}
-				l.answers <- struct{}{}
+				l.Answered()
 			}
 		})
 	}

@@ -234,3 +234,19 @@ var (
 	echo = runtimes[0].echo
 	slow = runtimes[0].slow
 )
+
+// refused sends a request that a throttle is to refuse. Each controller of a cluster
+// grants its part of a limit, at least one, so that there a few may be accepted first
+// (openwhisk-rest-api.md section 19).
+func (c *Fixture) refused(send func() *harness.Response) *harness.Response {
+	tries := 1
+	if cluster, ok := c.Target.(interface{ ControllerCount() int }); ok {
+		tries = 4 * cluster.ControllerCount()
+	}
+	for {
+		answer := send()
+		if tries--; tries == 0 || answer.Status == http.StatusTooManyRequests {
+			return answer
+		}
+	}
+}

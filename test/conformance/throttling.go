@@ -32,7 +32,7 @@ var throttling = []Case{
 		n.PutAction(c, "slow", slow.With(harness.Limits{Timeout: 300000}))
 		c.limited(n, "concurrentInvocations", "1")
 		id := n.Post(c, "_/actions/slow", `{"ms":3000}`).Is(c, 202).ActivationID()
-		c.isError(n.Post(c, "_/actions/slow", `{"ms":1}`), 429, "Too many concurrent requests in flight (count: 1, allowed: 1).")
+		c.isError(c.refused(func() *harness.Response { return n.Post(c, "_/actions/slow", `{"ms":1}`) }), 429, "Too many concurrent requests in flight (count: 1, allowed: 1).")
 		n.Activation(c, id)
 		harness.Until(c, "the slot to be free again", func() bool {
 			return n.Post(c, "_/actions/slow?blocking=true", `{"ms":1}`).Status == http.StatusOK

@@ -44,11 +44,22 @@ func (c *Client) Activation(t testing.TB, id string) gjson.Result {
 // newest first, reading as many pages as there are.
 func (c *Client) Activations(t testing.TB, name string) []gjson.Result {
 	t.Helper()
+	return c.pages(t, name, "")
+}
+
+// Records returns the records of a name's activations, complete.
+func (c *Client) Records(t testing.TB, name string) []gjson.Result {
+	t.Helper()
+	return c.pages(t, name, "&docs=true")
+}
+
+func (c *Client) pages(t testing.TB, name, query string) []gjson.Result {
+	t.Helper()
 	const page = 200
 	var all []gjson.Result
 	seen := map[string]bool{}
 	for skip := 0; ; skip += page {
-		items := c.Get(t, "_/activations?limit=200&skip="+itoa(skip)+"&name="+Segment(name)).Is(t, http.StatusOK).JSON().Array()
+		items := c.Get(t, "_/activations?limit=200&skip="+itoa(skip)+"&name="+Segment(name)+query).Is(t, http.StatusOK).JSON().Array()
 		for _, item := range items {
 			// New records push old ones onto the next page while we read.
 			if id := item.Get("activationId").String(); !seen[id] {

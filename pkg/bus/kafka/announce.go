@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/IBM/sarama"
 	"go.uber.org/zap"
 
 	"github.com/gowhisk/gowhisk/pkg/bus"
@@ -191,4 +192,43 @@ func (b *Bus) heard(i *bus.Invalidation, l bus.Listener) {
 	if err != nil {
 		b.log.Warn("answering an announcement failed", zap.Error(err))
 	}
+}
+
+// Attend lets a process that is no controller hear the answers to its announcements: it
+// learns from the last heartbeats which controllers there are.
+func (b *Bus) Attend(ctx context.Context) error {
+	b.news.mu.Lock()
+	b.news.self = b.unique
+	b.news.mu.Unlock()
+	if _, err := b.follow(ctx, invalidationTopic, signs, func(value []byte) {
+		if i, err := bus.ParseInvalidation(value); err == nil && i.AnswerTo == b.unique {
+			b.news.answered(i.Number, i.From)
+		}
+	}); err != nil {
+		return err
+	}
+	if err := b.ensure(ctx, controllersTopic, signs); err != nil {
+		return err
+	}
+	topic := b.full(controllersTopic)
+	n, err := b.bounds(topic)
+	if err != nil {
+		return err
+	}
+	cfg, err := b.cfg.consumer(b.clientID("attend"), b.maxMessage)
+	if err != nil {
+		return err
+	}
+	client, err := b.dial(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	// Many more than all controllers send while they count as alive.
+	const last = 2000
+	return b.scan(ctx, client, topic, n.newest-last, func(m *sarama.ConsumerMessage) {
+		if h, err := bus.ParseHeartbeat(m.Value); err == nil && (h.Leaving || time.Since(h.Sent) < silence/2) {
+			b.news.beat(h)
+		}
+	})
 }

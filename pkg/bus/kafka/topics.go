@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -150,4 +151,27 @@ func (b *Bus) awaitTopic(ctx context.Context, name string) error {
 			return fmt.Errorf("the topic %s has no leader: %w", name, errors.Join(ctx.Err(), err))
 		}
 	}
+}
+
+// Controllers returns all controllers that have journals or overflow queues, whether
+// they live or not.
+func (b *Bus) Controllers() ([]entity.ControllerID, error) {
+	if err := b.admin.RefreshMetadata(); err != nil {
+		return nil, fmt.Errorf("list the topics: %w", err)
+	}
+	topics, err := b.admin.Topics()
+	if err != nil {
+		return nil, fmt.Errorf("list the topics: %w", err)
+	}
+	var found []entity.ControllerID
+	for _, full := range topics {
+		topic, ours := strings.CutPrefix(full, b.cfg.TopicPrefix)
+		for _, kind := range []string{"journal", "overflow"} {
+			id, ok := strings.CutPrefix(topic, kind)
+			if ours && ok && isNumber(id) && !slices.Contains(found, entity.ControllerID(id)) {
+				found = append(found, entity.ControllerID(id))
+			}
+		}
+	}
+	return found, nil
 }

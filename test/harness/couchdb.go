@@ -1,0 +1,64 @@
+package harness
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// CouchDB is a server of CouchDB's protocol that keeps all in memory.
+type CouchDB struct {
+	url   string
+	child *Child
+}
+
+// StartCouchDB starts a server that ends with the test. What it is made of comes from
+// `scripts/provision couchdb`.
+func StartCouchDB(t testing.TB) *CouchDB {
+	t.Helper()
+	dir := filepath.Join(root(t), "test", "couchdb", "node_modules", "pouchdb-server")
+	if _, err := os.Stat(dir); err != nil {
+		t.Fatalf("the tests' CouchDB server is not installed: run scripts/provision couchdb")
+	}
+	work := TempDir(t)
+	port := FreePorts(t, 1)[0]
+	c := &CouchDB{url: fmt.Sprintf("http://127.0.0.1:%d", port)}
+	c.child = NewChild("CouchDB server", func() *exec.Cmd {
+		cmd := exec.Command("node", filepath.Join(dir, "bin", "pouchdb-server"),
+			"--in-memory", "--host", "127.0.0.1", "--port", fmt.Sprint(port), "--no-stdout-logs", "--dir", work)
+		cmd.Dir = work // it writes its configuration where it is
+		// Its log of every request says nothing that the test does not know.
+		config := filepath.Join(work, "config.json")
+		if err := os.WriteFile(config, []byte(`{"log":{"level":"error"}}`), 0o600); err != nil {
+			t.Error(err)
+		}
+		cmd.Args = append(cmd.Args, "--config", config)
+		return cmd
+	})
+	c.child.Start(t)
+	c.child.Until(t, "to answer", func() bool {
+		client := http.Client{Timeout: time.Second}
+		answer, err := client.Get(c.url)
+		if err != nil {
+			return false
+		}
+		answer.Body.Close()
+		return answer.StatusCode == http.StatusOK
+	})
+	return c
+}
+
+// URL is where the server answers.
+func (c *CouchDB) URL() string { return c.url }
+
+// Pause stops the server's process: nothing is answered until Resume, and nothing is
+// lost.
+func (c *CouchDB) Pause(t testing.TB) { t.Helper(); c.child.Signal(t, syscall.SIGSTOP) }
+
+// Resume lets it go on.
+func (c *CouchDB) Resume(t testing.TB) { t.Helper(); c.child.Signal(t, syscall.SIGCONT) }
