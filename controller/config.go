@@ -85,6 +85,7 @@ func DefaultConfig() Config {
 		ColdStart:        b.ColdStart,
 
 		IdentityTTL:     5 * time.Second,
+		Drain:           2 * time.Second,
 		LameDuck:        3 * time.Second,
 		ShutdownTimeout: d.Times.Shutdown,
 		LogLevel:        "info",

@@ -24,12 +24,12 @@ import (
 
 // member is this process as a part of its cluster.
 type member struct {
-	log             *zap.Logger
-	registry        *prometheus.Registry
-	public, private net.Listener
-	service         *service.Service
-	id              entity.ControllerID
-	closers         []func() error
+	log      *zap.Logger
+	registry *prometheus.Registry
+	private  net.Listener
+	service  *service.Service
+	id       entity.ControllerID
+	closers  []func() error
 	// replaced has the error of one who took this controller's place.
 	replaced chan error
 }
@@ -56,10 +56,13 @@ func (m *member) listen(addr, flag string) (net.Listener, error) {
 
 // open acquires everything, in the order in which failures are cheap to tell.
 func (m *member) open(ctx context.Context, cfg *Config) error {
-	var err error
-	if m.public, err = m.listen(cfg.Addr, "--addr"); err != nil {
+	// The API listens once there is something to answer; whether it will be able to is
+	// told at once.
+	public, err := m.listen(cfg.Addr, "--addr")
+	if err != nil {
 		return err
 	}
+	public.Close()
 	if m.private, err = m.listen(cfg.MetricsAddr, "--metrics-addr"); err != nil {
 		return err
 	}
@@ -174,7 +177,9 @@ func (m *member) run(ctx context.Context) (err error) {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		defer hush()
-		return m.service.Serve(ctx, m.public)
+		return m.service.Run(ctx, func(addr net.Addr) {
+			fmt.Printf("Gowhisk controller%s is ready on http://%s\n", m.id, addr)
+		})
 	})
 	group.Go(func() error {
 		return metrics.Serve(private, m.private, metrics.Handler(m.registry, m.service.Internal()))
@@ -187,7 +192,6 @@ func (m *member) run(ctx context.Context) (err error) {
 			return nil
 		}
 	})
-	fmt.Printf("Gowhisk controller%s is ready on http://%s\n", m.id, m.public.Addr())
 	return group.Wait()
 }
 

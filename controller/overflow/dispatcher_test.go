@@ -277,7 +277,9 @@ func TestWhatWasSentBeforeIsSettledAndFreesItsRoom(t *testing.T) {
 	s.sendErrs = []error{bus.ErrDuplicate}
 	s.run()
 	s.give(1)
-	s.eventually(func() bool { return s.tried() && s.invoker.InFlight() == 0 && s.read(&s.inFlight) == 0 && s.read(&s.places) == 1 })
+	s.eventually(func() bool {
+		return s.tried() && s.invoker.InFlight() == 0 && s.read(&s.inFlight) == 0 && s.read(&s.places) == 1
+	})
 	require.Zero(t, s.backlog(overflowQueue))
 	require.Equal(t, 1, s.read(&s.places))
 }

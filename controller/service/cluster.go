@@ -123,6 +123,43 @@ func (s *Service) enter(ctx context.Context) error {
 	return s.cluster.probe.Write(ctx)
 }
 
+// How long a start waits for the invokers that it has heard of to pass their tests, and
+// how often it looks.
+const (
+	invokersPatience = 15 * time.Second
+	invokersInterval = 50 * time.Millisecond
+)
+
+// awaitInvokers waits until the invokers that were heard of are healthy: without them
+// every request would be refused. It does not wait for what never was there.
+func (s *Service) awaitInvokers(ctx context.Context) {
+	if s.cluster == nil {
+		return
+	}
+	patience, tick := time.NewTimer(invokersPatience), time.NewTicker(invokersInterval)
+	defer patience.Stop()
+	defer tick.Stop()
+	for s.cluster.hasUntested() {
+		select {
+		case <-tick.C:
+		case <-patience.C:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// hasUntested reports whether there are invokers whose test is under way.
+func (c *cluster) hasUntested() bool {
+	for _, state := range c.fleet.Invokers() {
+		if state == "unhealthy" {
+			return true
+		}
+	}
+	return false
+}
+
 // loops are what runs while the service serves.
 func (s *Service) loops() []func(context.Context) error {
 	loops := []func(context.Context) error{

@@ -15,13 +15,18 @@ import (
 	"github.com/gowhisk/gowhisk/pkg/store"
 )
 
-// Run listens on the configured address and serves until ctx ends; see Serve.
-func (s *Service) Run(ctx context.Context) error {
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", s.cfg.Address)
-	if err != nil {
-		return fmt.Errorf("listen on %s (is another process using the port?): %w", s.cfg.Address, err)
-	}
-	return s.Serve(ctx, listener)
+// Run listens on the configured address, once this controller can serve, and serves
+// until ctx ends; see Serve. Until then a proxy that is refused a connection goes to
+// another controller. ready is called with the address when requests are taken.
+func (s *Service) Run(ctx context.Context, ready func(net.Addr)) error {
+	return s.serve(ctx, func() (net.Listener, error) {
+		listener, err := new(net.ListenConfig).Listen(ctx, "tcp", s.cfg.Address)
+		if err != nil {
+			return nil, fmt.Errorf("listen on %s (is another process using the port?): %w", s.cfg.Address, err)
+		}
+		ready(listener.Addr())
+		return listener, nil
+	})
 }
 
 // writeSlack is how much longer than the request itself its answer may take to
@@ -42,8 +47,12 @@ const writeSlack = time.Minute
 // Sequences, compositions and fires that are under way then are left to the next life,
 // which begins by going on with them. Serve closes the listener and the service.
 func (s *Service) Serve(ctx context.Context, listener net.Listener) error {
-	defer s.Close()
 	defer listener.Close()
+	return s.serve(ctx, func() (net.Listener, error) { return listener, nil })
+}
+
+func (s *Service) serve(ctx context.Context, listen func() (net.Listener, error)) error {
+	defer s.Close()
 	if err := s.enter(ctx); err != nil {
 		if ctx.Err() != nil { // it was stopped before it began
 			return nil
@@ -74,6 +83,13 @@ func (s *Service) Serve(ctx context.Context, listener net.Listener) error {
 			return err
 		})
 	}
+	s.awaitInvokers(serving)
+	listener, err := listen()
+	if err != nil {
+		stop()
+		return errors.Join(err, group.Wait())
+	}
+	defer listener.Close()
 	s.phase.set(accepting)
 	group.Go(func() error {
 		err := server.Serve(listener)

@@ -139,7 +139,7 @@ func TestRunSaysWhyItCannotListen(t *testing.T) {
 	s, err := service.New(cfg, d)
 	require.NoError(t, err)
 	defer s.Close()
-	require.ErrorContains(t, s.Run(t.Context()), "is another process using the port?")
+	require.ErrorContains(t, s.Run(t.Context(), func(net.Addr) { t.Error("it listens") }), "is another process using the port?")
 }
 
 func TestTheDefaultConfigurationIsValid(t *testing.T) {
