@@ -43,9 +43,10 @@ type Balancer struct {
 	freed chan struct{}
 
 	mu          sync.Mutex
-	controllers int        // that share the invokers; guarded by mu, as all below
-	invokers    []*invoker // by id; where there is none, one that is offline
-	free        []int32    // of each, what a walk sees of it
+	controllers int              // that share the invokers; guarded by mu, as all below
+	invokers    []*invoker       // by id; where there is none, one that is offline
+	free        []int32          // of each, what a walk sees of it
+	largest     entity.Megabytes // memory that an invoker ever had
 	managed     ring
 	blackbox    ring
 	actions     actions
@@ -93,6 +94,7 @@ func (b *Balancer) Pinged(p *bus.Ping) {
 	}
 	i := b.invokers[p.Invoker]
 	i.unique, i.displayed = p.UniqueName, p.DisplayedName
+	b.largest = max(b.largest, p.UserMemory)
 	if i.userMemory != p.UserMemory {
 		i.userMemory = p.UserMemory
 		b.share(i)
@@ -150,10 +152,13 @@ func (b *Balancer) Choose(_ context.Context, p invoke.Placement) (entity.Invoker
 func (b *Balancer) Release(id entity.InvokerID, p invoke.Placement, o invoke.Outcome) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if int(id) >= len(b.invokers) {
+		return // it was chosen by another
+	}
 	now := b.cfg.Now()
 	i := b.invokers[id]
 	i.health.ended(o, now)
-	b.unbook(i, &p, b.actions.of(&p), now)
+	b.unbook(i, &p, o, b.actions.of(&p), now)
 	b.signal()
 }
 

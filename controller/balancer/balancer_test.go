@@ -271,3 +271,37 @@ func TestHistories(t *testing.T) {
 		}
 	})
 }
+
+func TestWhatWasNotSentSaysNothingOfTheAction(t *testing.T) {
+	b, c := fleet(4)
+	p := of("slow", 256)
+	at := choose(t, b, p)
+	c.advance(10 * time.Second)
+	b.Release(at, p, invoke.Completed)
+	for range 400 {
+		b.Release(choose(t, b, p), p, invoke.NotSent)
+	}
+	for range 3 {
+		choose(t, b, p)
+	}
+	require.Equal(t, entity.Megabytes(3*256), b.Totals().Booked, "none waits for 10 s")
+}
+
+func TestNamespacesShareNoContainers(t *testing.T) {
+	b, c := fleet(4)
+	p := of("short", 256)
+	b.Release(choose(t, b, p), p, invoke.Completed)
+	c.advance(time.Millisecond)
+	choose(t, b, p)
+	other := p
+	other.Namespace = "other"
+	choose(t, b, other)
+	require.Equal(t, entity.Megabytes(512), b.Totals().Booked)
+}
+
+func TestWhatIsLargerThanAnyInvoker(t *testing.T) {
+	b, _ := fleet(3)
+	_, err := b.Choose(t.Context(), of("huge", 2048))
+	require.ErrorIs(t, err, invoke.ErrNoInvokers, "it need not wait for room")
+	b.Release(99, of("huge", 2048), invoke.Completed) // harmless
+}

@@ -19,7 +19,9 @@ const (
 
 // durations measures how long activations of one action are served, by Little's law:
 // the time that containers were busy with them, divided by how many ended. What waits
-// is not served, so that a queue does not look like a slow action.
+// is not served, so that a queue does not look like a slow action. What never reached
+// its invoker, or was lost, is not counted as served: it makes an action look slower
+// than it is, never quicker.
 type durations struct {
 	// loads are where activations of the action are under way, in the order in which
 	// they came: first its home.
@@ -89,7 +91,7 @@ type actions struct{ by map[actionKey]*durations }
 func newActions() actions { return actions{make(map[actionKey]*durations)} }
 
 func (a *actions) of(p *invoke.Placement) *durations {
-	key := actionKey{p.Action, p.Version}
+	key := actionKey{p.Namespace, p.Action, p.Version}
 	d := a.by[key]
 	if d == nil {
 		if len(a.by) >= maxActions {

@@ -7,10 +7,12 @@ import (
 	"github.com/gowhisk/gowhisk/pkg/entity"
 )
 
-// actionKey names an action in one version.
+// actionKey names what shares containers: an action in one version, invoked by one
+// namespace.
 type actionKey struct {
-	action  entity.FQN
-	version entity.Version
+	namespace string
+	action    entity.FQN
+	version   entity.Version
 }
 
 // invoker is one, as this controller uses it.
@@ -82,8 +84,8 @@ func (b *Balancer) place(hash int, p *invoke.Placement, now time.Time) (*invoker
 			at -= r.size
 		}
 	}
-	if !healthy {
-		return nil, invoke.ErrNoInvokers
+	if !healthy || p.Memory > b.largest {
+		return nil, invoke.ErrNoInvokers // nor will there be room
 	}
 	return nil, invoke.ErrNoRoom
 }
@@ -128,14 +130,16 @@ func (b *Balancer) book(l *load, memory entity.Megabytes, stats *durations, slot
 
 // unbook takes an activation from an action's load on an invoker, with the container
 // that nothing needs then.
-func (b *Balancer) unbook(i *invoker, p *invoke.Placement, stats *durations, now time.Time) {
+func (b *Balancer) unbook(i *invoker, p *invoke.Placement, o invoke.Outcome, stats *durations, now time.Time) {
 	slots := max(1, p.Concurrency)
 	l := stats.at(i)
 	if l == nil || l.inFlight == 0 {
 		return
 	}
 	stats.advance(now)
-	stats.served++
+	if o == invoke.Completed || o == invoke.SystemError {
+		stats.served++
+	}
 	before := max(0, l.room(slots))
 	served := min(l.inFlight, l.containers*slots)
 	l.inFlight--

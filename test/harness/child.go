@@ -20,6 +20,8 @@ type Child struct {
 	cmd     *exec.Cmd
 	exited  chan struct{} // closed when the present process has ended
 	watched bool
+	// killAtEnd: what it would write at an orderly end is of no use.
+	killAtEnd bool
 }
 
 // NewChild returns a program that does not run yet. command makes its command line anew
@@ -71,8 +73,12 @@ var logMutex sync.Mutex // one log is shown after the other
 
 func (c *Child) cleanUp(t testing.TB) {
 	if c.Runs() {
+		end := syscall.SIGTERM
+		if c.killAtEnd {
+			end = syscall.SIGKILL
+		}
 		c.cmd.Process.Signal(syscall.SIGCONT)
-		c.cmd.Process.Signal(syscall.SIGTERM)
+		c.cmd.Process.Signal(end)
 		select {
 		case <-c.exited:
 		case <-time.After(settle):

@@ -103,11 +103,14 @@ func (n *KafkaNode) configure(t testing.TB, lib string, properties map[string]st
 	if err != nil {
 		t.Fatalf("format the storage of Kafka: %v\n%s", err, out)
 	}
+
 	n.process = NewChild("Kafka "+n.address, func() *exec.Cmd {
 		cmd := java(context.Background(), lib, "384m", "kafka.Kafka", file)
 		cmd.Env = append(os.Environ(), n.env...)
 		return cmd
 	})
+	// One of several would wait for the others at its end, which have ended.
+	n.process.killAtEnd = true
 }
 
 func java(ctx context.Context, lib, heap, class string, args ...string) *exec.Cmd {

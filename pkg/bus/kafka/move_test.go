@@ -367,7 +367,6 @@ func TestPingsAndIDs(t *testing.T) {
 	})
 }
 
-
 func TestClocksThatDisagree(t *testing.T) {
 	onEach(t, func(t *testing.T, brokers []string) {
 		b := newWorld(t, brokers).open(t, "a")
