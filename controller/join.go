@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/gowhisk/gowhisk/controller/balancer"
+	"github.com/gowhisk/gowhisk/controller/retention"
 	"github.com/gowhisk/gowhisk/controller/service"
 	"github.com/gowhisk/gowhisk/pkg/bus"
 	"github.com/gowhisk/gowhisk/pkg/bus/kafka"
@@ -30,6 +31,9 @@ type member struct {
 	service  *service.Service
 	id       entity.ControllerID
 	closers  []func() error
+	// kept is deleted when it is older than retention.
+	kept      map[string]retention.Expirer
+	retention time.Duration
 	// replaced has the error of one who took this controller's place.
 	replaced chan error
 }
@@ -111,6 +115,8 @@ type parts struct {
 
 // assemble puts the controller together and takes its queue and journal.
 func (m *member) assemble(ctx context.Context, cfg *Config, p parts) error {
+	m.kept = map[string]retention.Expirer{"activation records": p.store.Activations(), "deliveries to webhooks": p.store.Deliveries()}
+	m.retention = cfg.Retention
 	overflow, err := p.bus.OverflowQueue(ctx, m.id)
 	if err != nil {
 		return err
@@ -132,6 +138,9 @@ func (m *member) assemble(ctx context.Context, cfg *Config, p parts) error {
 		}
 	}
 	fleet := balancer.New(cfg.balancer(p.manifest))
+	if err := fleet.Register(m.registry); err != nil {
+		return fmt.Errorf("register metrics: %w", err)
+	}
 	m.service, err = service.New(cfg.service(m.id), service.Deps{
 		Entities: encryption.Entities(p.store.Entities(), p.keys), Activations: p.store.Activations(), Subjects: p.store.Subjects(), Deliveries: p.store.Deliveries(),
 		Publisher: p.bus, Journal: p.bus, Balancer: fleet, Manifest: p.manifest, Events: events,
@@ -184,6 +193,7 @@ func (m *member) run(ctx context.Context) (err error) {
 	group.Go(func() error {
 		return metrics.Serve(private, m.private, metrics.Handler(m.registry, m.service.Internal()))
 	})
+	group.Go(func() error { return retention.Run(ctx, m.retention, m.kept, m.log) })
 	group.Go(func() error {
 		select {
 		case err := <-m.replaced:

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -17,6 +16,7 @@ import (
 	"github.com/gowhisk/gowhisk/invoker/container/process"
 	"github.com/gowhisk/gowhisk/pkg/config"
 	"github.com/gowhisk/gowhisk/standalone/demo"
+	"github.com/gowhisk/gowhisk/test/docs"
 )
 
 // TestMain also serves as the program that action containers run.
@@ -28,34 +28,12 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// update rewrites the generated parts of the documentation:
-// go test ./standalone/server -run Docs -update
-var update = flag.Bool("update", false, "rewrite the generated parts of the documentation")
-
-// checkGenerated compares the part of a page between two markers with want.
-func checkGenerated(t *testing.T, page, want string) {
-	t.Helper()
-	const begin, end = "<!-- generated: begin -->\n", "<!-- generated: end -->\n"
-	path := filepath.Join("..", "..", "docs", page)
-	data, err := os.ReadFile(path)
-	require.NoError(t, err)
-	before, rest, ok := strings.Cut(string(data), begin)
-	require.True(t, ok, "%s has no line %s", page, begin)
-	got, after, ok := strings.Cut(rest, end)
-	require.True(t, ok, "%s has no line %s", page, end)
-	if *update {
-		require.NoError(t, os.WriteFile(path, []byte(before+begin+want+end+after), 0o644))
-		return
-	}
-	require.Equal(t, want, got, "docs/%s is out of date; run: go test ./standalone/server -run Docs -update", page)
-}
-
 func TestDocsListEveryOption(t *testing.T) {
 	c := DefaultConfig()
 	c.DataDir = "~/.local/share/gowhisk"
 	var b strings.Builder
 	require.NoError(t, config.Document(&b, &c))
-	checkGenerated(t, "configuration.md", b.String())
+	docs.Check(t, "../..", "configuration.md", "", b.String())
 }
 
 // TestDocsListEveryMetric runs one action, so that every metric has a value, and
@@ -84,5 +62,5 @@ func TestDocsListEveryMetric(t *testing.T) {
 			fmt.Fprintf(&b, "| `%s` | %s | %s |\n", f.GetName(), strings.ToLower(f.GetType().String()), f.GetHelp())
 		}
 	}
-	checkGenerated(t, "metrics.md", b.String())
+	docs.Check(t, "../..", "metrics.md", "", b.String())
 }

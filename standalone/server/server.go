@@ -11,13 +11,13 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/gowhisk/gowhisk/controller/balancer"
+	"github.com/gowhisk/gowhisk/controller/retention"
 	controller "github.com/gowhisk/gowhisk/controller/service"
 	"github.com/gowhisk/gowhisk/invoker/activation"
 	"github.com/gowhisk/gowhisk/invoker/container/process"
@@ -266,7 +266,10 @@ func (s *Server) Run(ctx context.Context, ready func(context.Context) error) (er
 		defer stopInvoker()
 		return s.controller.Serve(groupCtx, s.listener)
 	})
-	group.Go(func() error { return s.expireRecords(groupCtx) })
+	group.Go(func() error {
+		kept := map[string]retention.Expirer{"activation records": s.db.Activations(), "deliveries to webhooks": s.db.Deliveries()}
+		return retention.Run(groupCtx, s.cfg.Retention, kept, s.log)
+	})
 	group.Go(func() error {
 		return metrics.Serve(groupCtx, s.metrics, metrics.Handler(s.registry, s.controller.Internal()))
 	})
@@ -303,45 +306,4 @@ func (s *Server) interpreters(ctx context.Context) ([]runtimes.Interpreter, erro
 func (s *Server) Runs(kind string) bool {
 	family, _, _ := strings.Cut(kind, ":")
 	return slices.ContainsFunc(s.found, func(i runtimes.Interpreter) bool { return i.Family == family })
-}
-
-// expireRecords deletes activation records that are older than the retention.
-func (s *Server) expireRecords(ctx context.Context) error {
-	if s.cfg.Retention == 0 {
-		return nil
-	}
-	tick := time.NewTicker(time.Minute)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case now := <-tick.C:
-			s.expireBefore(ctx, now.Add(-s.cfg.Retention))
-		}
-	}
-}
-
-// expireBefore deletes in small steps, which let others write in between.
-func (s *Server) expireBefore(ctx context.Context, before time.Time) {
-	s.expire(ctx, "activation records", before, s.db.Activations().Expire)
-	s.expire(ctx, "deliveries to webhooks", before, s.db.Deliveries().Expire)
-}
-
-func (s *Server) expire(ctx context.Context, what string, before time.Time, some func(context.Context, time.Time, int) (int, error)) {
-	const step = 1000
-	total := 0
-	for ctx.Err() == nil {
-		n, err := some(ctx, before, step)
-		if err != nil && ctx.Err() == nil {
-			s.log.Error("deleting old "+what+" failed; trying again in a minute", zap.Error(err))
-		}
-		total += n
-		if err != nil || n < step {
-			break
-		}
-	}
-	if total > 0 {
-		s.log.Info("deleted old "+what, zap.Int("records", total))
-	}
 }
