@@ -15,7 +15,7 @@ LDFLAGS    := -s -w -X main.version=$(VERSION) -X main.built=$(BUILD_TIME)
 
 GOWHISK    := $(CURDIR)/bin/gowhisk
 # The suites that start real servers; they have targets of their own.
-SUITES     := conformance standalone chaos clients
+SUITES     := conformance standalone chaos clients cluster
 # A suite is one test binary that keeps both cores of a small machine busy: never two at a time.
 SUITE_TEST  = GOWHISK_BIN=$(GOWHISK) $(GO) test -count=1 -p 1 -timeout $(1) $(if $(V),-v) $(if $(RUN),-run '$(RUN)')
 
@@ -43,8 +43,8 @@ run: bin/gowhisk ## Build and start the demonstration: a server on this machine 
 test: lint build test-unit $(SUITES:%=test-%) ## Everything that CI checks
 
 test-unit: ## Unit and in-process tests of every package, under the race detector
-	scripts/provision runtimes
-	$(GO) test -race -timeout 10m $(if $(V),-v) $$($(GO) list ./... | grep -vE '/test/($(subst $() ,|,$(SUITES)))$$')
+	scripts/provision runtimes couchdb
+	$(GO) test -race -timeout 15m $(if $(V),-v) $$($(GO) list ./... | grep -vE '/test/($(subst $() ,|,$(SUITES)))$$')
 
 test-standalone: bin/gowhisk ## One server: start, stop, limits, hostile actions, runtimes
 	scripts/provision runtimes
@@ -61,6 +61,10 @@ test-chaos: bin/gowhisk ## kill -9 under load: every accepted activation has one
 test-clients: bin/gowhisk ## Unmodified OpenWhisk clients
 	scripts/provision runtimes clients
 	$(call SUITE_TEST,10m) ./test/clients
+
+test-cluster: bin/gowhisk bin/controller bin/invoker ## Clusters of real processes over Apache Kafka: conformance, kills, upgrades, wrong settings
+	scripts/provision runtimes couchdb kafka nginx faketime
+	GOWHISK_BIN_DIR=$(CURDIR)/bin $(call SUITE_TEST,25m) ./test/cluster
 
 bench: bin/gowhisk ## Measure latency, throughput, start and memory; writes build/bench.json
 	scripts/provision runtimes
@@ -80,7 +84,7 @@ fmt: ## Format the sources
 	gofmt -w $$(git ls-files '*.go')
 
 provision: ## Install what the tests need beside Go, as far as this user may
-	scripts/provision runtimes clients
+	scripts/provision runtimes clients couchdb kafka nginx faketime
 
 clean: ## Remove what was built
-	rm -rf bin build test/clients/node_modules test/clients/serverless/node_modules
+	rm -rf bin build test/clients/node_modules test/clients/serverless/node_modules test/couchdb/node_modules

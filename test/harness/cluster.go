@@ -90,8 +90,8 @@ func (c *Cluster) createSubject(t testing.TB, name, key string) {
 	c.Admin(t, "user", "create", name, "-u", key).OK(t)
 }
 
-// flags are those that all members have.
-func (c *Cluster) flags() []string {
+// Flags are those that all members have.
+func (c *Cluster) Flags() []string {
 	flags := []string{
 		"--kafka-brokers", strings.Join(c.options.Kafka.Brokers(), ","), "--kafka-topic-prefix", c.prefix,
 		"--log-format", "console",
@@ -112,7 +112,7 @@ func (c *Cluster) database() []string {
 
 func (c *Cluster) controller(t testing.TB, n, port, private int) *Member {
 	m := &Member{Address: fmt.Sprintf("127.0.0.1:%d", port), Private: fmt.Sprintf("127.0.0.1:%d", private)}
-	args := append([]string{"--addr", m.Address, "--metrics-addr", m.Private, "--id", fmt.Sprint(n)}, c.flags()...)
+	args := append([]string{"--addr", m.Address, "--metrics-addr", m.Private, "--id", fmt.Sprint(n)}, c.Flags()...)
 	if !c.options.DefaultLimits {
 		args = append(args, "--invocations-per-minute", "1000000", "--concurrent-invocations", "100000", "--fires-per-minute", "1000000")
 	}
@@ -130,7 +130,7 @@ func (c *Cluster) NewInvoker(t testing.TB, n, port int) *Member {
 	m := &Member{Private: fmt.Sprintf("127.0.0.1:%d", port)}
 	args := append([]string{
 		"--addr", m.Private, "--id", fmt.Sprint(n), "--data-dir", dir, "--api-host", c.URL(),
-	}, c.flags()...)
+	}, c.Flags()...)
 	args = append(args, c.options.InvokerFlags...)
 	binary := Program(t, "invoker")
 	m.Child = NewChild(fmt.Sprintf("invoker %d", n), func() *exec.Cmd { return exec.Command(binary, args...) })

@@ -62,3 +62,12 @@ func (c *CouchDB) Pause(t testing.TB) { t.Helper(); c.child.Signal(t, syscall.SI
 
 // Resume lets it go on.
 func (c *CouchDB) Resume(t testing.TB) { t.Helper(); c.child.Signal(t, syscall.SIGCONT) }
+
+// InitDatabases makes the databases of a cluster.
+func InitDatabases(t testing.TB, c *CouchDB, prefix string) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), Binary(t), "admin", "db", "init", "--couchdb-url", c.URL(), "--couchdb-prefix", prefix)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("gowhisk admin db init: %v\n%s", err, out)
+	}
+}

@@ -185,3 +185,13 @@ func root(t testing.TB) string {
 
 // settle bounds a wait for something that a healthy machine does in seconds.
 const settle = 90 * time.Second
+
+// Faketime is the library with which a program sees another time.
+func Faketime(t testing.TB) string {
+	t.Helper()
+	found, _ := filepath.Glob("/usr/lib/*/faketime/libfaketime.so.1")
+	if len(found) == 0 {
+		t.Fatal("libfaketime is not installed: run scripts/provision faketime")
+	}
+	return found[0]
+}

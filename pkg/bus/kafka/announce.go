@@ -66,6 +66,9 @@ func (n *news) beat(h *bus.Heartbeat) {
 func (n *news) begin() (number int64, self string, a *announcement) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if n.number == 0 {
+		n.number = time.Now().UnixMicro() // answers to an earlier life's match none of this one's
+	}
 	n.number++
 	a = &announcement{missing: make(map[string]bool), heard: make(chan struct{})}
 	for peer, seen := range n.peers {
@@ -210,6 +213,11 @@ func (b *Bus) Attend(ctx context.Context) error {
 	if err := b.ensure(ctx, controllersTopic, signs); err != nil {
 		return err
 	}
+	return b.learnPeers(ctx)
+}
+
+// learnPeers reads the last heartbeats: who lives now is waited for from the beginning.
+func (b *Bus) learnPeers(ctx context.Context) error {
 	topic := b.full(controllersTopic)
 	n, err := b.bounds(topic)
 	if err != nil {

@@ -39,7 +39,9 @@ func (c *Config) explain(err error) error {
 		say = "cannot be found by this name: correct --kafka-brokers"
 	case errors.As(err, &op) && op.Op == "dial":
 		say = "does not answer: start it, or correct --kafka-brokers"
-	case errors.Is(err, io.EOF), strings.Contains(err.Error(), "connection reset"):
+	case c.TLS && isCutOff(err):
+		say = "closes the connection: it may speak no TLS at this address, then leave --kafka-tls out or name the port of its TLS listener in --kafka-brokers; or expect SASL (--kafka-sasl-mechanism)"
+	case isCutOff(err):
 		say = "closes the connection: it may expect TLS (--kafka-tls) or SASL (--kafka-sasl-mechanism), or be no Kafka (--kafka-brokers)"
 	case errors.Is(err, sarama.ErrOutOfBrokers):
 		say = "does not answer as a Kafka broker does: start it, or correct --kafka-brokers"
@@ -47,4 +49,8 @@ func (c *Config) explain(err error) error {
 		return fmt.Errorf("connect to Kafka at %s: %w", addresses, err)
 	}
 	return fmt.Errorf("Kafka at %s %s: %w", addresses, say, err)
+}
+
+func isCutOff(err error) bool {
+	return errors.Is(err, io.EOF) || strings.Contains(err.Error(), "connection reset")
 }

@@ -57,6 +57,9 @@ func (b *Bus) claimID(ctx context.Context, claim wireClaim) (entity.InvokerID, e
 		return 0, err
 	}
 	id, ok := claims[claim.UniqueName]
+	if claim.ID != nil && (!ok || id != *claim.ID) {
+		return 0, fmt.Errorf("--id %d belongs to %s: give this process another --id, or the other's --unique-name if it takes its place", *claim.ID, whoHas(claims, *claim.ID))
+	}
 	if !ok {
 		return 0, fmt.Errorf("the claim of %s is not in the topic %s", claim.UniqueName, b.full(invokerIDsTopic))
 	}
@@ -98,8 +101,11 @@ type claims struct {
 
 func (c *claims) add(claim wireClaim) {
 	if claim.ID != nil {
-		// Who chooses an id has it, whoever had it before; the queue's ownership sees to it
-		// that not two work with it.
+		// Who chooses an id has it unless another does; what it had before is free.
+		if c.taken[*claim.ID] {
+			return
+		}
+		delete(c.taken, c.idOf(claim.UniqueName))
 		c.byName[claim.UniqueName] = *claim.ID
 		c.taken[*claim.ID] = true
 		return
@@ -113,6 +119,24 @@ func (c *claims) add(claim wireClaim) {
 	}
 	c.byName[claim.UniqueName] = id
 	c.taken[id] = true
+}
+
+// idOf is the id of a name, -1 if it has none.
+func (c *claims) idOf(name string) int {
+	if id, ok := c.byName[name]; ok {
+		return id
+	}
+	return -1
+}
+
+// whoHas names who has an id.
+func whoHas(ids map[string]int, id int) string {
+	for name, n := range ids {
+		if n == id {
+			return name
+		}
+	}
+	return "nobody"
 }
 
 // maxSkew is how far this machine's clock may be from the brokers'.

@@ -79,5 +79,5 @@ func (b *Bus) Listen(ctx context.Context, self entity.ControllerID, l bus.Listen
 			return err
 		}
 	}
-	return nil
+	return b.learnPeers(ctx)
 }

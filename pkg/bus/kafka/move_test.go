@@ -363,6 +363,7 @@ func TestPingsAndIDs(t *testing.T) {
 		id, err := w.open(t, "host-c").ClaimInvokerID(deadline(t))
 		require.NoError(t, err)
 		require.Equal(t, entity.InvokerID(2), id, "1 was chosen by another")
+		require.ErrorContains(t, w.open(t, "host-d").ReserveInvokerID(deadline(t), 2), "--id 2 belongs to host-c: give this process another --id")
 		require.NoError(t, invoker.CheckClock(deadline(t), time.Now))
 	})
 }
