@@ -3,6 +3,7 @@ package harness
 import (
 	"fmt"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -70,4 +71,26 @@ func InitDatabases(t testing.TB, c *CouchDB, prefix string) {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("gowhisk admin db init: %v\n%s", err, out)
 	}
+}
+
+// CouchDBFlags are the flags that name the CouchDB at an address with user and
+// password, http://user:password@host:port.
+func CouchDBFlags(t testing.TB, address string) []string {
+	t.Helper()
+	u, err := url.Parse(address)
+	if err != nil {
+		t.Fatalf("COUCHDB_URL: %v", err)
+	}
+	password, has := u.User.Password()
+	user := u.User.Username()
+	u.User = nil
+	flags := []string{"--couchdb-url", u.String()}
+	if !has {
+		return flags
+	}
+	file := filepath.Join(TempDir(t), "password")
+	if err := os.WriteFile(file, []byte(password), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return append(flags, "--couchdb-user", user, "--couchdb-password-file", file)
 }
