@@ -67,7 +67,7 @@ test-cluster: bin/gowhisk bin/controller bin/invoker ## Clusters of real process
 	GOWHISK_BIN_DIR=$(CURDIR)/bin $(call SUITE_TEST,25m) ./test/cluster
 
 bench: bin/gowhisk ## Measure latency, throughput, start and memory; writes build/bench.json
-	scripts/provision runtimes
+	scripts/provision runtimes couchdb kafka nginx
 	$(GO) run ./test/bench -gowhisk $(GOWHISK) -out build/bench.json $(ARGS)
 
 fuzz: ## Run every fuzz target for FUZZTIME (default 5s)

@@ -40,7 +40,7 @@ func main() {
 	flag.IntVar(&p.rate, "rate", 200, "requests per second of the open loop")
 	flag.IntVar(&p.actions, "actions", 100, "different actions to compare with one")
 	flag.IntVar(&p.listed, "listed", 100_000, "activation records, and actions, to list from; 0 leaves lists out")
-	flag.StringVar(&p.only, "only", "", "measure this part only: lists or calls")
+	flag.StringVar(&p.only, "only", "", "measure this part only: lists, calls or cluster")
 	flag.Parse()
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -59,14 +59,19 @@ func run(ctx context.Context, p plan) (err error) {
 	defer func() { err = errors.Join(err, os.RemoveAll(scratch)) }()
 
 	var results report
-	if p.only != "lists" {
+	if p.only == "" || p.only == "calls" {
 		if err := measureCalls(ctx, p, scratch, &results); err != nil {
 			return err
 		}
 	}
-	if p.only != "calls" {
+	if p.only == "" || p.only == "lists" {
 		if err := measureLists(ctx, p, scratch, &results); err != nil {
 			return fmt.Errorf("lists: %w", err)
+		}
+	}
+	if p.only == "" || p.only == "cluster" {
+		if err := measureCluster(ctx, p, scratch, &results); err != nil {
+			return fmt.Errorf("cluster: %w", err)
 		}
 	}
 	results.print(os.Stdout)
@@ -96,7 +101,7 @@ func measureCalls(ctx context.Context, p plan, scratch string, results *report) 
 	if err := measureWeb(ctx, p, s, results); err != nil {
 		return fmt.Errorf("web actions: %w", err)
 	}
-	if err := measureManyActions(ctx, p, s, results); err != nil {
+	if err := measureManyActions(ctx, p, s, "", results); err != nil {
 		return fmt.Errorf("many actions: %w", err)
 	}
 	rss, err := residentMB(s.pid())

@@ -20,11 +20,14 @@ import (
 
 // server is `gowhisk serve` under measurement.
 type server struct {
-	cmd    *exec.Cmd
-	url    string
-	client *http.Client
-	api    *harness.Client
-	log    *os.File
+	cmd *exec.Cmd
+	// process is whose CPU time counts; bar is what it may add to a call, in ms.
+	process int
+	bar     float64
+	url     string
+	client  *http.Client
+	api     *harness.Client
+	log     *os.File
 }
 
 // startServer starts a server with room for all actions of the benchmark and
@@ -48,7 +51,7 @@ func startServer(ctx context.Context, gowhisk, dir string) (*server, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("%w; build the binary with 'make build'", err)
 	}
-	s := &server{cmd: cmd, log: log}
+	s := &server{cmd: cmd, process: cmd.Process.Pid, bar: 0.5, log: log}
 	lines := bufio.NewReader(stdout)
 	for s.url == "" {
 		line, err := lines.ReadString('\n')
@@ -65,7 +68,7 @@ func startServer(ctx context.Context, gowhisk, dir string) (*server, error) {
 	return s, nil
 }
 
-func (s *server) pid() int { return s.cmd.Process.Pid }
+func (s *server) pid() int { return s.process }
 
 func (s *server) stop() error {
 	defer s.log.Close()

@@ -38,7 +38,6 @@ type Cluster struct {
 	Nginx       *Nginx
 	options     ClusterOptions
 	prefix      string
-	limits      []string
 }
 
 // Member is a controller or an invoker.

@@ -48,7 +48,7 @@ func (c *Config) explain(err error) error {
 	default:
 		return fmt.Errorf("connect to Kafka at %s: %w", addresses, err)
 	}
-	return fmt.Errorf("Kafka at %s %s: %w", addresses, say, err)
+	return fmt.Errorf("the Kafka broker at %s %s: %w", addresses, say, err)
 }
 
 func isCutOff(err error) bool {
