@@ -92,6 +92,7 @@ type Bus struct {
 	commits  sarama.Client
 	producer *producer
 	located  located
+	unsure   unsure
 	journals journals
 	news     news
 

@@ -154,14 +154,24 @@ func (b *Bus) CheckClock(ctx context.Context, now func() time.Time) error {
 		return err
 	}
 	after := now()
-	if o.at.IsZero() {
-		return nil // the topic was made by hand and has its senders' times
-	}
+	return compareClocks(before, o.at, after)
+}
+
+// compareClocks compares a broker's time with what this machine said before and after
+// it. A broker that gives its senders' times, in a topic that was made by hand, says
+// nothing.
+func compareClocks(before, broker, after time.Time) error {
+	var off time.Duration
+	where := ""
 	switch {
-	case o.at.After(after.Add(maxSkew)):
-		return fmt.Errorf("this machine's clock is %s behind that of Kafka's broker: synchronise both (NTP), then start again", o.at.Sub(after).Round(time.Second))
-	case o.at.Before(before.Add(-maxSkew)):
-		return fmt.Errorf("this machine's clock is %s ahead of that of Kafka's broker: synchronise both (NTP), then start again", before.Sub(o.at).Round(time.Second))
+	case broker.IsZero():
+		return nil
+	case broker.After(after.Add(maxSkew)):
+		off, where = broker.Sub(after), "behind"
+	case broker.Before(before.Add(-maxSkew)):
+		off, where = before.Sub(broker), "ahead of"
+	default:
+		return nil
 	}
-	return nil
+	return fmt.Errorf("this machine's clock is %s %s that of Kafka's broker: synchronise both (NTP), then start again", off.Round(time.Second), where)
 }

@@ -29,9 +29,21 @@ type journal struct {
 	// loading is held while the topic is read for the first time.
 	loading sync.Mutex
 
-	mu   sync.Mutex
-	open map[string]bool // guarded by mu: keys that have begun; nil until it is read
+	mu sync.Mutex
+	// open has the offsets of the entries that have begun, pending of those that begin
+	// just now; nil until the topic is read.
+	open    map[string]int64 // guarded by mu, as all below
+	trimmed int64            // what was deleted is before it
+	last    int64            // the highest offset that was appended
 }
+
+const (
+	// pending is the offset of an entry whose append is under way.
+	pending = -1
+	// trimEvery is how many messages of ended entries may lie before the first that is
+	// open until they are deleted: a start reads all that are there.
+	trimEvery = 10_000
+)
 
 func entryKey(namespace entity.Path, id entity.ActivationID) string {
 	return string(namespace) + "/" + string(id)
@@ -66,10 +78,7 @@ func (b *Bus) journal(ctx context.Context, controller entity.ControllerID) (*jou
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.open = make(map[string]bool, len(offsets))
-	for key := range offsets {
-		j.open[key] = true
-	}
+	j.open = offsets
 	return j, nil
 }
 
@@ -137,10 +146,15 @@ func (b *Bus) Begin(ctx context.Context, controller entity.ControllerID, e bus.E
 			return err
 		}
 	}
-	if _, err := b.producer.append(ctx, j.topic, key, e.Body); err != nil {
+	o, err := b.producer.append(ctx, j.topic, key, e.Body)
+	if err != nil {
 		j.forget(key)
 		return fmt.Errorf("begin %s: %w", e.ID, err)
 	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.open[key] = o.offset
+	j.last = max(j.last, o.offset)
 	return nil
 }
 
@@ -148,10 +162,10 @@ func (b *Bus) Begin(ctx context.Context, controller entity.ControllerID, e bus.E
 func (j *journal) enter(key string) bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.open[key] {
+	if _, ok := j.open[key]; ok {
 		return false
 	}
-	j.open[key] = true
+	j.open[key] = pending
 	return true
 }
 
@@ -174,16 +188,48 @@ func (b *Bus) End(ctx context.Context, controller entity.ControllerID, e bus.Ent
 	}
 	key := entryKey(e.Namespace, e.ID)
 	j.mu.Lock()
-	known := j.open[key]
+	_, known := j.open[key]
 	j.mu.Unlock()
 	if !known {
 		return nil
 	}
-	if _, err := b.producer.append(ctx, j.topic, key, nil); err != nil {
+	o, err := b.producer.append(ctx, j.topic, key, nil)
+	if err != nil {
 		return fmt.Errorf("end %s: %w", e.ID, err)
 	}
 	j.forget(key)
+	j.trim(o.offset)
 	return nil
+}
+
+// trim deletes what lies before the first open entry, now and then. It is a courtesy to
+// the next start: what fails is done another time.
+func (j *journal) trim(appended int64) {
+	j.mu.Lock()
+	j.last = max(j.last, appended)
+	first := j.last
+	for _, offset := range j.open {
+		if offset == pending {
+			j.mu.Unlock()
+			return
+		}
+		first = min(first, offset)
+	}
+	due := first-j.trimmed >= trimEvery
+	if due {
+		j.trimmed = first
+	}
+	j.mu.Unlock()
+	if !due {
+		return
+	}
+	admin, err := sarama.NewClusterAdminFromClient(j.bus.admin)
+	if err == nil {
+		err = admin.DeleteRecords(j.topic, map[int32]int64{0: first})
+	}
+	if err != nil {
+		j.bus.log.Debug("deleting ended entries of the journal failed", zap.String("topic", j.topic), zap.Error(err))
+	}
 }
 
 // Unfinished implements bus.Journal. It reads the topic twice: what has ended is known

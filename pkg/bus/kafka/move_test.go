@@ -255,6 +255,62 @@ func TestRepublishedIsLookedFor(t *testing.T) {
 	})
 }
 
+// TestADispatchThatWasNotAcknowledgedIsLookedFor: it may have arrived, and must not run
+// on two invokers.
+func TestADispatchThatWasNotAcknowledgedIsLookedFor(t *testing.T) {
+	onEach(t, func(t *testing.T, brokers []string) {
+		w := newWorld(t, brokers)
+		b := w.open(t, "controller-0")
+		openOverflow(t, b, "0")
+		first, second := openQueue(t, w.open(t, "invoker-0"), 0), openQueue(t, w.open(t, "invoker-1"), 1)
+		arrived, lost := bustest.Message(), bustest.Message()
+		require.NoError(t, b.Dispatch(deadline(t), 0, arrived))
+		for _, m := range []*bus.ActivationMessage{arrived, lost} {
+			b.unsure.add(m.ActivationID) // as if no acknowledgement had come
+			require.NoError(t, b.Dispatch(deadline(t), 1, m))
+			require.False(t, b.unsure.has(m.ActivationID))
+		}
+		require.Contains(t, drainAll(t, first), arrived.ActivationID)
+		got := drainAll(t, second)
+		require.Len(t, got, 1)
+		require.Contains(t, got, lost.ActivationID)
+		ended, cancel := context.WithCancel(t.Context())
+		cancel()
+		require.Error(t, b.Dispatch(ended, 1, arrived))
+		require.True(t, b.unsure.has(arrived.ActivationID))
+	})
+}
+
+// TestJournalsAreTrimmed: a start need not read what has long ended.
+func TestJournalsAreTrimmed(t *testing.T) {
+	onEach(t, func(t *testing.T, brokers []string) {
+		w := newWorld(t, brokers)
+		b := w.open(t, "controller-0")
+		entry := func() bus.Entry {
+			return bus.Entry{Namespace: "guest", ID: entity.NewActivationID(), Body: []byte(`{}`)}
+		}
+		for range 3 {
+			e := entry()
+			require.NoError(t, b.Begin(deadline(t), "0", e))
+			require.NoError(t, b.End(deadline(t), "0", e, nil))
+		}
+		open := entry()
+		require.NoError(t, b.Begin(deadline(t), "0", open))
+		j, err := b.journal(deadline(t), "0")
+		require.NoError(t, err)
+		j.mu.Lock()
+		j.trimmed = -trimEvery
+		j.mu.Unlock()
+		e := entry()
+		require.NoError(t, b.Begin(deadline(t), "0", e))
+		require.NoError(t, b.End(deadline(t), "0", e, nil))
+		n, err := b.bounds(j.topic)
+		require.NoError(t, err)
+		require.EqualValues(t, 6, n.oldest, "what is open stays")
+		require.Equal(t, []bus.Entry{open}, bustest.Unfinished(t, w.open(t, "controller-0"), "0"))
+	})
+}
+
 // TestTakenJournal: work ends when its owner comes back.
 func TestTakenJournal(t *testing.T) {
 	onEach(t, func(t *testing.T, brokers []string) {
@@ -369,11 +425,10 @@ func TestPingsAndIDs(t *testing.T) {
 }
 
 func TestClocksThatDisagree(t *testing.T) {
-	onEach(t, func(t *testing.T, brokers []string) {
-		b := newWorld(t, brokers).open(t, "a")
-		off := func(d time.Duration) func() time.Time { return func() time.Time { return time.Now().Add(d) } }
-		require.NoError(t, b.CheckClock(deadline(t), off(2*time.Second)))
-		require.ErrorContains(t, b.CheckClock(deadline(t), off(time.Minute)), "ahead of that of Kafka's broker: synchronise both")
-		require.ErrorContains(t, b.CheckClock(deadline(t), off(-time.Minute)), "behind that of Kafka's broker: synchronise both")
-	})
+	now := time.UnixMilli(1700000000000)
+	require.NoError(t, compareClocks(now, time.Time{}, now))
+	require.NoError(t, compareClocks(now, now.Add(2*time.Second), now.Add(time.Second)))
+	require.NoError(t, compareClocks(now, now.Add(-2*time.Second), now.Add(time.Minute)), "a slow answer is no skew")
+	require.ErrorContains(t, compareClocks(now, now.Add(-time.Minute), now), "is 1m0s ahead of that of Kafka's broker: synchronise both")
+	require.ErrorContains(t, compareClocks(now, now.Add(time.Minute), now), "is 1m0s behind that of Kafka's broker: synchronise both")
 }

@@ -2,7 +2,9 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/gowhisk/gowhisk/pkg/bus"
 	"github.com/gowhisk/gowhisk/pkg/entity"
@@ -24,9 +26,63 @@ func (b *Bus) Publish(ctx context.Context, invoker entity.InvokerID, m *bus.Acti
 	return b.Dispatch(ctx, invoker, m)
 }
 
-// Dispatch implements bus.Overflow.
+// Dispatch implements bus.Overflow. A message whose earlier dispatch was not
+// acknowledged, and may have arrived all the same, is looked for before it is sent again,
+// perhaps to another invoker: it must not run on two.
 func (b *Bus) Dispatch(ctx context.Context, invoker entity.InvokerID, m *bus.ActivationMessage) error {
-	return b.enqueue(ctx, invokerTopic(invoker), m)
+	if b.unsure.has(m.ActivationID) {
+		arrived, err := b.hasArrived(ctx, m)
+		if err != nil {
+			return err
+		}
+		b.unsure.forget(m.ActivationID)
+		if arrived {
+			return nil
+		}
+	}
+	err := b.enqueue(ctx, invokerTopic(invoker), m)
+	if err != nil && !errors.Is(err, bus.ErrTooLarge) {
+		b.unsure.add(m.ActivationID)
+	}
+	return err
+}
+
+// hasArrived reports whether a message of an overflow queue is in another queue too, or
+// has a record.
+func (b *Bus) hasArrived(ctx context.Context, m *bus.ActivationMessage) (bool, error) {
+	found, err := b.unsettled(ctx, b.full(overflowTopic(m.Controller)))
+	if err != nil || found[m.ActivationID] {
+		return found[m.ActivationID], err
+	}
+	record, err := b.recorded(ctx, entity.Path(m.User.Namespace), m.ActivationID)
+	return record != nil, err
+}
+
+// unsure are the activations that were sent and not acknowledged.
+type unsure struct {
+	mu  sync.Mutex
+	ids map[entity.ActivationID]bool // guarded by mu
+}
+
+func (u *unsure) has(id entity.ActivationID) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.ids[id]
+}
+
+func (u *unsure) add(id entity.ActivationID) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.ids == nil {
+		u.ids = make(map[entity.ActivationID]bool)
+	}
+	u.ids[id] = true
+}
+
+func (u *unsure) forget(id entity.ActivationID) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	delete(u.ids, id)
 }
 
 // Overflow implements bus.Overflow.

@@ -68,7 +68,8 @@ func (b *Bus) ensure(ctx context.Context, topic string, keep retention) error {
 	}
 	switch {
 	case keep == latest:
-		settings["cleanup.policy"] = "compact"
+		// Deleted is only what its writer deletes.
+		settings["cleanup.policy"], settings["retention.ms"] = "compact,delete", "-1"
 		// A tombstone has done its work when its entry is gone.
 		settings["delete.retention.ms"] = strconv.FormatInt(time.Duration(work).Milliseconds(), 10)
 		settings["min.cleanable.dirty.ratio"] = "0.2"
