@@ -127,7 +127,7 @@ func (m *member) assemble(ctx context.Context, cfg *Config, p parts) error {
 		return err
 	}
 	m.onClose(release)
-	known, err := p.bus.Controllers()
+	known, invokers, err := p.bus.Members()
 	if err != nil {
 		return err
 	}
@@ -138,6 +138,7 @@ func (m *member) assemble(ctx context.Context, cfg *Config, p parts) error {
 		}
 	}
 	fleet := balancer.New(cfg.balancer(p.manifest))
+	fleet.Expect(invokers)
 	if err := fleet.Register(m.registry); err != nil {
 		return fmt.Errorf("register metrics: %w", err)
 	}

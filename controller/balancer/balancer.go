@@ -108,6 +108,19 @@ func (b *Balancer) Pinged(p *bus.Ping) {
 	}
 }
 
+// Expect names invokers that have queues, whether they live or not: one that is never
+// heard of counts as offline from now on, so that somebody looks after what waits there.
+func (b *Balancer) Expect(ids []entity.InvokerID) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, id := range ids {
+		if int(id) >= len(b.invokers) {
+			b.resize(id)
+		}
+		b.invokers[id].expected = b.cfg.Now()
+	}
+}
+
 // share computes how much of an invoker is this controller's. What is booked stays
 // booked.
 func (b *Balancer) share(i *invoker) {
@@ -194,7 +207,11 @@ func (b *Balancer) Offline(now time.Time, after time.Duration) []entity.InvokerI
 	defer b.mu.Unlock()
 	var ids []entity.InvokerID
 	for _, i := range b.invokers {
-		if i.known() && i.health.state == Offline && now.Sub(i.health.since) > after {
+		since := i.health.since
+		if !i.known() {
+			since = i.expected
+		}
+		if !since.IsZero() && i.health.state == Offline && now.Sub(since) > after {
 			ids = append(ids, i.id)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gowhisk/gowhisk/controller/invoke"
+	"github.com/gowhisk/gowhisk/pkg/entity"
 )
 
 // Each letter is an event: p a ping, d a ping of one that takes no work, s an outcome
@@ -108,5 +109,20 @@ func TestTestActions(t *testing.T) {
 	tick()
 	c.advance(21 * time.Second)
 	require.Len(t, b.Offline(c.now, 20*time.Second), 1)
+	require.Empty(t, b.Offline(c.now, 30*time.Second))
+}
+
+// TestInvokersThatNeverCame: their queues are looked after, and nothing else is.
+func TestInvokersThatNeverCame(t *testing.T) {
+	b, c := fleet(1)
+	b.Expect([]entity.InvokerID{0, 2})
+	c.advance(31 * time.Second)
+	b.Pinged(ping(0, 1024))
+	b.TestOutcome(0, invoke.Completed)
+	require.Equal(t, []entity.InvokerID{2}, b.Offline(c.now, 30*time.Second))
+	require.Len(t, b.Invokers(), 1)
+	up, known := b.Healthy()
+	require.Equal(t, []int{1, 1}, []int{up, known})
+	b.Pinged(ping(2, 1024))
 	require.Empty(t, b.Offline(c.now, 30*time.Second))
 }

@@ -19,6 +19,9 @@ type actionKey struct {
 type invoker struct {
 	id                entity.InvokerID
 	unique, displayed string
+	// expected is since when it is known that it has a queue, if that is all that is
+	// known of it.
+	expected time.Time
 	userMemory        entity.Megabytes
 	// busyMemory is what all controllers together used of it a moment ago.
 	busyMemory entity.Megabytes

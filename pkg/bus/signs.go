@@ -43,8 +43,8 @@ func (p *Ping) JSON() ([]byte, error) {
 	})
 }
 
-// maxInvoker bounds the ids of invokers, by which lists of them are ordered.
-const maxInvoker = 100_000
+// MaxInvoker bounds the ids of invokers, by which lists of them are ordered.
+const MaxInvoker = 100_000
 
 func megabytes(m entity.Megabytes) string { return strconv.Itoa(int(m)) + " MB" }
 
@@ -62,7 +62,7 @@ func ParsePing(data []byte) (*Ping, error) {
 	if err := json.Unmarshal(data, &w); err != nil {
 		return nil, fmt.Errorf("ping: %w", err)
 	}
-	if w.Name.InstanceType != "invoker" || w.Name.Instance < 0 || w.Name.Instance > maxInvoker {
+	if w.Name.InstanceType != "invoker" || w.Name.Instance < 0 || w.Name.Instance > MaxInvoker {
 		return nil, fmt.Errorf("ping: it is not an invoker's")
 	}
 	user, err := parseMegabytes(w.Name.UserMemory)

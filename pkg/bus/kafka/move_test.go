@@ -432,3 +432,17 @@ func TestClocksThatDisagree(t *testing.T) {
 	require.ErrorContains(t, compareClocks(now, now.Add(-time.Minute), now), "is 1m0s ahead of that of Kafka's broker: synchronise both")
 	require.ErrorContains(t, compareClocks(now, now.Add(time.Minute), now), "is 1m0s behind that of Kafka's broker: synchronise both")
 }
+
+func TestMembers(t *testing.T) {
+	onEach(t, func(t *testing.T, brokers []string) {
+		w := newWorld(t, brokers)
+		b := w.open(t, "a")
+		for _, topic := range []string{invokerTopic(0), invokerTopic(12), overflowTopic("1"), journalTopic("1"), journalTopic("3"), invokerIDsTopic} {
+			require.NoError(t, b.ensure(deadline(t), topic, work))
+		}
+		controllers, invokers, err := b.Members()
+		require.NoError(t, err)
+		require.ElementsMatch(t, []entity.ControllerID{"1", "3"}, controllers)
+		require.ElementsMatch(t, []entity.InvokerID{0, 12}, invokers)
+	})
+}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/IBM/sarama"
 
+	"github.com/gowhisk/gowhisk/pkg/bus"
 	"github.com/gowhisk/gowhisk/pkg/entity"
 )
 
@@ -154,25 +155,34 @@ func (b *Bus) awaitTopic(ctx context.Context, name string) error {
 	}
 }
 
-// Controllers returns all controllers that have journals or overflow queues, whether
-// they live or not.
-func (b *Bus) Controllers() ([]entity.ControllerID, error) {
+// Members returns all controllers that have journals or overflow queues, and all
+// invokers that have queues, whether they live or not.
+func (b *Bus) Members() (controllers []entity.ControllerID, invokers []entity.InvokerID, err error) {
 	if err := b.admin.RefreshMetadata(); err != nil {
-		return nil, fmt.Errorf("list the topics: %w", err)
+		return nil, nil, fmt.Errorf("list the topics: %w", err)
 	}
 	topics, err := b.admin.Topics()
 	if err != nil {
-		return nil, fmt.Errorf("list the topics: %w", err)
+		return nil, nil, fmt.Errorf("list the topics: %w", err)
 	}
-	var found []entity.ControllerID
 	for _, full := range topics {
 		topic, ours := strings.CutPrefix(full, b.cfg.TopicPrefix)
+		if !ours {
+			continue
+		}
 		for _, kind := range []string{"journal", "overflow"} {
 			id, ok := strings.CutPrefix(topic, kind)
-			if ours && ok && isNumber(id) && !slices.Contains(found, entity.ControllerID(id)) {
-				found = append(found, entity.ControllerID(id))
+			if ok && isNumber(id) && !slices.Contains(controllers, entity.ControllerID(id)) {
+				controllers = append(controllers, entity.ControllerID(id))
 			}
 		}
+		if number, ok := strings.CutPrefix(topic, "invoker"); ok && isNumber(number) {
+			n, err := strconv.Atoi(number)
+			if err != nil || n > bus.MaxInvoker {
+				continue // somebody else's
+			}
+			invokers = append(invokers, entity.InvokerID(n))
+		}
 	}
-	return found, nil
+	return controllers, invokers, nil
 }
