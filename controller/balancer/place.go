@@ -21,8 +21,8 @@ type invoker struct {
 	unique, displayed string
 	// expected is since when it is known that it has a queue, if that is all that is
 	// known of it.
-	expected time.Time
-	userMemory        entity.Megabytes
+	expected   time.Time
+	userMemory entity.Megabytes
 	// busyMemory is what all controllers together used of it a moment ago.
 	busyMemory entity.Megabytes
 	health     health
