@@ -89,6 +89,11 @@ func TestChaos(t *testing.T) {
 	load.Wait()
 	t.Logf("killed: %v", counts)
 	ledger.Compare(t, p.guest.Client, told, p.recorder, kills)
+	// It comes back after all, finds nothing to do, and removes what its killed life left.
+	runs := p.recorder.Counts()
+	p.Invokers[2].Restart(t)
+	p.WaitHealthy(t, 3)
+	require.Equal(t, runs, p.recorder.Counts())
 }
 
 // TestStoreDown: while the store does not answer nothing is lost, and clients are told
