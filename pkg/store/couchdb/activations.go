@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/gowhisk/gowhisk/pkg/entity"
@@ -29,7 +30,7 @@ func encodeRecord(a *entity.Activation) (*pendingRecord, error) {
 		return nil, fmt.Errorf("encode the record %s: %w", id, err)
 	}
 	withID := append(entity.AppendString([]byte(`{"_id":`), id), ',')
-	return &pendingRecord{id: id, document: append(withID, document[1:]...)}, nil
+	return &pendingRecord{record: a, id: id, document: append(withID, document[1:]...)}, nil
 }
 
 // Record implements store.ActivationStore.
@@ -41,14 +42,22 @@ func (s *Activations) Record(ctx context.Context, a *entity.Activation) (bool, e
 // RecordAll stores each record as Record does, in few requests. With an error any of
 // them may be stored.
 func (s *Activations) RecordAll(ctx context.Context, list []*entity.Activation) ([]bool, error) {
-	records := make([]*pendingRecord, len(list))
-	for n, a := range list {
-		var err error
-		if records[n], err = encodeRecord(a); err != nil {
-			return nil, err
+	stored := make([]bool, 0, len(list))
+	for part := range slices.Chunk(list, maxBatch) {
+		records := make([]*pendingRecord, len(part))
+		for n, a := range part {
+			var err error
+			if records[n], err = encodeRecord(a); err != nil {
+				return stored, err
+			}
+		}
+		some, err := s.db.batch.put(ctx, records...)
+		stored = append(stored, some...)
+		if err != nil {
+			return stored, err
 		}
 	}
-	return s.db.batch.put(ctx, records...)
+	return stored, nil
 }
 
 // Activation implements store.ActivationStore.

@@ -1,6 +1,7 @@
 package couchdb
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/go-kivik/kivik/v4"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/gowhisk/gowhisk/pkg/entity"
 )
@@ -29,8 +31,9 @@ const (
 // single write costs a database ten times what its part of a batch does. The first of
 // those who come together carries out everybody's.
 type batcher struct {
-	db   *kivik.DB
-	room chan struct{} // has a token for each record that waits
+	db      *kivik.DB
+	room    *semaphore.Weighted // counts the records that may still wait
+	working sync.WaitGroup
 
 	mu      sync.Mutex
 	pending []*pendingRecord // guarded by mu
@@ -38,6 +41,7 @@ type batcher struct {
 }
 
 type pendingRecord struct {
+	record   *entity.Activation
 	id       string
 	document json.RawMessage
 	done     chan recordOutcome
@@ -49,7 +53,7 @@ type recordOutcome struct {
 }
 
 func newBatcher(db *kivik.DB) *batcher {
-	return &batcher{db: db, room: make(chan struct{}, maxPending)}
+	return &batcher{db: db, room: semaphore.NewWeighted(maxPending)}
 }
 
 // put stores documents unless others with their ids exist, and says which it stored.
@@ -57,15 +61,10 @@ func (b *batcher) put(ctx context.Context, records ...*pendingRecord) ([]bool, e
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	if err := b.room.Acquire(ctx, int64(len(records))); err != nil {
+		return nil, err
+	}
 	for n := range records {
-		select {
-		case b.room <- struct{}{}:
-		case <-ctx.Done():
-			for range n {
-				<-b.room
-			}
-			return nil, ctx.Err()
-		}
 		records[n].done = make(chan recordOutcome, 1)
 	}
 	b.mu.Lock()
@@ -77,7 +76,7 @@ func (b *batcher) put(ctx context.Context, records ...*pendingRecord) ([]bool, e
 	b.mu.Unlock()
 	if lead {
 		// The work of others is done even if this caller's time is over.
-		go b.run()
+		b.working.Go(b.run)
 	}
 	stored := make([]bool, len(records))
 	var first error
@@ -107,8 +106,8 @@ func (b *batcher) run() {
 		outcomes := b.write(batch)
 		for n, r := range batch {
 			r.done <- outcomes[n]
-			<-b.room
 		}
+		b.room.Release(int64(len(batch)))
 	}
 }
 
@@ -127,8 +126,11 @@ func (b *batcher) take() []*pendingRecord {
 	return batch
 }
 
-// write tries a batch a few times. That a record exists already may be the work of a
-// try that was not answered; it is what its writer wanted in any case.
+// close waits for the requests under way.
+func (b *batcher) close() { b.working.Wait() }
+
+// write writes a batch. One that the server refuses is written in halves, so that a
+// record that cannot be stored keeps no other waiting.
 func (b *batcher) write(batch []*pendingRecord) []recordOutcome {
 	ctx, cancel := context.WithTimeout(context.Background(), requestTimeout)
 	defer cancel()
@@ -137,10 +139,31 @@ func (b *batcher) write(batch []*pendingRecord) []recordOutcome {
 		docs[n] = r.document
 	}
 	var results []kivik.BulkResult
+	tries := 0
 	err := retry(ctx, func() (err error) {
+		tries++
 		results, err = b.db.BulkDocs(ctx, docs)
 		return err
 	})
+	switch {
+	case err == nil:
+	case len(batch) > 1 && isRefusal(err):
+		half := len(batch) / 2
+		return append(b.write(batch[:half]), b.write(batch[half:])...)
+	case isTooLarge(err) && batch[0].shrink():
+		return b.write(batch)
+	default:
+		outcomes := make([]recordOutcome, len(batch))
+		for n, r := range batch {
+			outcomes[n].err = fmt.Errorf("store the record %s: %w", r.id, err)
+		}
+		return outcomes
+	}
+	return b.outcomes(ctx, batch, results, tries > 1)
+}
+
+// outcomes matches a server's answer with what was sent.
+func (b *batcher) outcomes(ctx context.Context, batch []*pendingRecord, results []kivik.BulkResult, retried bool) []recordOutcome {
 	outcomes := make([]recordOutcome, len(batch))
 	byID := make(map[string]kivik.BulkResult, len(results))
 	for _, r := range results {
@@ -149,8 +172,6 @@ func (b *batcher) write(batch []*pendingRecord) []recordOutcome {
 	for n, r := range batch {
 		result, answered := byID[r.id]
 		switch {
-		case err != nil:
-			outcomes[n].err = fmt.Errorf("store the record %s: %w", r.id, err)
 		case !answered && len(results) == len(batch):
 			// Some servers leave the id out of an error.
 			outcomes[n] = outcomeOf(r.id, results[n].Error)
@@ -159,9 +180,60 @@ func (b *batcher) write(batch []*pendingRecord) []recordOutcome {
 		default:
 			outcomes[n] = outcomeOf(r.id, result.Error)
 		}
+		if retried && !outcomes[n].stored && outcomes[n].err == nil {
+			outcomes[n] = b.look(ctx, r)
+		}
 	}
 	return outcomes
 }
+
+// look finds out whether a record that is there after a try that was not answered is the
+// one that was sent.
+func (b *batcher) look(ctx context.Context, r *pendingRecord) recordOutcome {
+	raw, err := get(ctx, b.db, r.id)
+	if err != nil {
+		return recordOutcome{err: fmt.Errorf("look for the record %s: %w", r.id, err)}
+	}
+	present, err := parseRecord(raw)
+	if err != nil {
+		return recordOutcome{} // somebody else's, whatever it is
+	}
+	return recordOutcome{stored: bytes.Equal(present.AppendDocument(nil), r.record.AppendDocument(nil))}
+}
+
+// Texts in records that were too large for the database.
+const (
+	textLogsDropped   = "The logs are too large for the database and were not stored."
+	textResultDropped = "The result is too large for the database and was not stored."
+)
+
+// shrink makes a record smaller that the database refuses for its size: it loses its
+// logs, and then its result. It reports false if there is nothing left to lose.
+func (r *pendingRecord) shrink() bool {
+	smaller := *r.record
+	switch {
+	case len(smaller.Logs) > 1:
+		smaller.Logs = []string{textLogsDropped}
+	case len(smaller.Response.Result) > 1024:
+		smaller.Response.Result = entity.ErrorResponse(smaller.Response.StatusCode, textResultDropped).Result
+	default:
+		return false
+	}
+	again, err := encodeRecord(&smaller)
+	if err != nil {
+		return false
+	}
+	r.record, r.document = &smaller, again.document
+	return true
+}
+
+// isRefusal: the server will not take the request, however often it is sent.
+func isRefusal(err error) bool {
+	status := kivik.HTTPStatus(err)
+	return status >= http.StatusBadRequest && status < http.StatusInternalServerError && status != http.StatusTooManyRequests
+}
+
+func isTooLarge(err error) bool { return kivik.HTTPStatus(err) == http.StatusRequestEntityTooLarge }
 
 func outcomeOf(id string, err error) recordOutcome {
 	switch {

@@ -67,7 +67,7 @@ func encodeCode(text string) (code, error) {
 // storedCode is the code of a stored document, with what keeps it attached.
 func storedCode(document []byte) (code, error) {
 	c := code{}
-	if r := gjson.GetBytes(document, "exec.code"); r.Exists() {
+	if r := storedReference(document); r.Exists() {
 		c.reference = json.RawMessage(r.Raw)
 	}
 	var h header
@@ -83,6 +83,15 @@ func storedCode(document []byte) (code, error) {
 	return c, err
 }
 
+// storedReference is exec.code of a document, or what Java's actions had long ago.
+func storedReference(document []byte) gjson.Result {
+	exec := gjson.GetBytes(document, "exec")
+	if c := exec.Get("code"); c.Exists() {
+		return c
+	}
+	return exec.Get("jar")
+}
+
 // place is where the code of a document is.
 type place struct {
 	text string // if it is here
@@ -93,11 +102,7 @@ type place struct {
 
 // locateCode reads exec.code: a reference, or the text itself as older documents have it.
 func locateCode(document []byte) (place, error) {
-	exec := gjson.GetBytes(document, "exec")
-	c := exec.Get("code")
-	if !c.Exists() {
-		c = exec.Get("jar") // Java's, long ago
-	}
+	c := storedReference(document)
 	switch {
 	case !c.Exists() || c.Type == gjson.Null:
 		return place{}, nil
@@ -107,7 +112,7 @@ func locateCode(document []byte) (place, error) {
 		return place{}, fmt.Errorf("%w: its code is neither a text nor an attachment", entity.ErrUnreadable)
 	}
 	name, mime := c.Get("attachmentName").String(), c.Get("attachmentType").String()
-	p := place{isBinary: strings.HasPrefix(mime, binaryType) || !strings.HasPrefix(mime, "text/") && exec.Get("binary").Bool()}
+	p := place{isBinary: !strings.HasPrefix(mime, "text/")}
 	if encoded, ok := strings.CutPrefix(name, inlineScheme); ok {
 		content, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(encoded, "="))
 		if err != nil {

@@ -91,8 +91,9 @@ func connect(cfg Config) (*DB, error) {
 	return db, nil
 }
 
-// Close lets go of the connections.
+// Close waits for writes under way and lets go of the connections.
 func (db *DB) Close() error {
+	db.batch.close()
 	err := db.client.Close()
 	db.transport.CloseIdleConnections()
 	return err

@@ -69,11 +69,17 @@ func (db *DB) missing(ctx context.Context) ([]string, error) {
 			missing = append(missing, "the database "+d.Name())
 		}
 	}
-	err := db.each(func(d *kivik.DB, name string, _ []byte) error {
+	err := db.each(func(d *kivik.DB, name string, text []byte) error {
 		if absent[d.Name()] {
 			return nil
 		}
-		_, err := get(ctx, d, name)
+		current, err := get(ctx, d, name)
+		if err == nil {
+			var enough bool
+			if enough, _, err = hasViews(current, text); err == nil && !enough {
+				err = store.ErrNotFound
+			}
+		}
 		if errors.Is(err, store.ErrNotFound) {
 			missing = append(missing, "the design document "+name+" in the database "+d.Name())
 			return nil
@@ -110,6 +116,11 @@ func Init(ctx context.Context, cfg Config) (made []string, err error) {
 		switch {
 		case err == nil:
 			made = append(made, "the database "+d.Name())
+			// Subjects have keys in them: only administrators get at what is new.
+			admins := kivik.Members{Roles: []string{"_admin"}}
+			if err := d.SetSecurity(ctx, &kivik.Security{Admins: admins, Members: admins}); err != nil {
+				return made, db.explain(err)
+			}
 		case kivik.HTTPStatus(err) != http.StatusPreconditionFailed:
 			return made, db.explain(err)
 		}
@@ -139,6 +150,9 @@ func putDesign(ctx context.Context, d *kivik.DB, name string, text []byte) (chan
 		default:
 			enough, rev, err := hasViews(current, text)
 			if err != nil || enough {
+				return false, err
+			}
+			if text, err = withViews(current, text); err != nil {
 				return false, err
 			}
 			options = append(options, kivik.Rev(rev))
@@ -173,4 +187,32 @@ func hasViews(current, ours []byte) (enough bool, rev string, err error) {
 		}
 	}
 	return true, a.Rev, nil
+}
+
+// withViews adds the views and filters of ours to a stored design document that lacks
+// some, and leaves all else in it alone.
+func withViews(current, ours []byte) ([]byte, error) {
+	var a, b map[string]json.RawMessage
+	if err := errors.Join(json.Unmarshal(current, &a), json.Unmarshal(ours, &b)); err != nil {
+		return nil, fmt.Errorf("design document: %w", err)
+	}
+	for _, kind := range []string{"views", "filters"} {
+		merged := map[string]json.RawMessage{}
+		for _, from := range []json.RawMessage{a[kind], b[kind]} {
+			if len(from) == 0 {
+				continue
+			}
+			if err := json.Unmarshal(from, &merged); err != nil {
+				return nil, fmt.Errorf("design document: %w", err)
+			}
+		}
+		if len(merged) > 0 {
+			text, err := json.Marshal(merged)
+			if err != nil {
+				return nil, err
+			}
+			a[kind] = text
+		}
+	}
+	return json.Marshal(a)
 }

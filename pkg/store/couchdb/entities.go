@@ -139,10 +139,22 @@ func (s *entities) codeFor(ctx context.Context, e entity.Entity) (code, error) {
 	return storedCode(raw)
 }
 
-// Delete implements store.EntityStore. The deliveries of a trigger go first: without
-// the trigger nobody would look for them.
+// Delete implements store.EntityStore. The deliveries of a trigger go before it, so that
+// none is left for another trigger of its name, and those that came meanwhile after it.
 func (s *entities) Delete(ctx context.Context, e entity.Entity) error {
 	id := e.Head().ID()
+	if e.Type() == entity.TypeTrigger {
+		raw, err := get(ctx, s.db.whisks, string(id))
+		if err == nil && gjson.GetBytes(raw, "_rev").String() != e.Head().Revision {
+			err = store.ErrConflict
+		}
+		if err == nil {
+			err = s.db.deleteDeliveries(ctx, id)
+		}
+		if err != nil {
+			return fmt.Errorf("delete %s: %w", id, err)
+		}
+	}
 	if err := remove(ctx, s.db.whisks, string(id), e.Head().Revision); err != nil {
 		return fmt.Errorf("delete %s: %w", id, err)
 	}

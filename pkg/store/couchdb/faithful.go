@@ -107,7 +107,7 @@ func restore(annotations entity.Parameters) entity.Parameters {
 		}
 		var only map[string]json.RawMessage
 		var text string
-		if json.Unmarshal(a.Value, &only) == nil && len(only) == 1 && json.Unmarshal(only[exactValue], &text) == nil {
+		if json.Unmarshal(a.Value, &only) == nil && len(only) == 1 && json.Unmarshal(only[exactValue], &text) == nil && json.Valid([]byte(text)) {
 			annotations[i].Value = json.RawMessage(text)
 		}
 	}
@@ -192,12 +192,12 @@ func (s *survey) object(depth int) bool {
 }
 
 // isPlainKey: JavaScript moves keys that are numbers to the front, and has one that is
-// not like the others.
+// not like the others; and a user's value must not be taken for one of ours.
 func isPlainKey(key []byte) bool {
 	if len(key) > 0 && key[0] >= '0' && key[0] <= '9' {
 		return false
 	}
-	return string(key) != "__proto__"
+	return string(key) != "__proto__" && string(key) != exactValue
 }
 
 func (s *survey) array(depth int) bool {

@@ -38,6 +38,14 @@ func TestFaithfulDocuments(t *testing.T) {
 	require.Equal(t, `{"z":1,"b":2}`, string(restored[0].Value))
 	require.Equal(t, `1.0`, string(restored[1].Value))
 
+	forged := `{"annotations":[{"key":"a","value":{"$exact":"}],oops"}}]}`
+	stored, err = faithful([]byte(forged))
+	require.NoError(t, err)
+	require.NoError(t, json.Unmarshal(stored, &list))
+	require.Equal(t, `{"$exact":"}],oops"}`, string(restore(list.Annotations)[0].Value), "a user's value stays a user's")
+	foreign := entity.Parameters{{Key: "a", Value: json.RawMessage(`{"$exact":"}],oops"}`)}}
+	require.Equal(t, `{"$exact":"}],oops"}`, string(restore(foreign)[0].Value))
+
 	plain := []byte(`{"a":"the word exact","exact":null}`)
 	again, err = original(plain)
 	require.NoError(t, err)

@@ -35,6 +35,9 @@ func TestDocumentsOfOpenWhisk(t *testing.T) {
 			put(db.whisks, "guest/legacy", `{"namespace":"guest","name":"legacy",`+head+`,
 				"exec":{"kind":"nodejs:6","binary":false,"code":{"attachmentName":"codefile","attachmentType":"text/plain"}},
 				"parameters":[],"limits":{},"_attachments":{"codefile":{"content_type":"text/plain","data":"b2xk"}}}`)
+			put(db.whisks, "guest/jar", `{"namespace":"guest","name":"jar",`+head+`,
+				"exec":{"kind":"java","main":"Hello","jar":{"attachmentName":"jarfile","attachmentType":"application/java-archive"}},
+				"parameters":[],"limits":{},"_attachments":{"jarfile":{"content_type":"application/java-archive","data":"UEsDBA=="}}}`)
 			put(db.whisks, "guest/text", `{"namespace":"guest","name":"text",`+head+`,"exec":{"kind":"nodejs:6","code":"as it is"},"parameters":[],"limits":{}}`)
 			put(db.whisks, "guest/elsewhere", `{"namespace":"guest","name":"elsewhere",`+head+`,
 				"exec":{"kind":"nodejs:20","code":{"attachmentName":"s3:5f0b","attachmentType":"text/plain"}},"parameters":[],"limits":{}}`)
@@ -42,7 +45,7 @@ func TestDocumentsOfOpenWhisk(t *testing.T) {
 				"rules":{"guest/r":{"action":{"path":"guest","name":"inline"},"status":"active"}}}`)
 			put(db.whisks, "guest/r", `{"namespace":"guest","name":"r","entityType":"rule",`+head+`,"trigger":"t","action":"inline"}`)
 
-			for name, code := range map[entity.Name]string{"inline": "code", "attached": "UEsDBA==", "legacy": "old", "text": "as it is"} {
+			for name, code := range map[entity.Name]string{"inline": "code", "attached": "UEsDBA==", "legacy": "old", "jar": "UEsDBA==", "text": "as it is"} {
 				e, err := db.Entities().Entity(t.Context(), entity.DocID("guest/"+name))
 				require.NoError(t, err, name)
 				got, err := db.Entities().Code(t.Context(), e.(*entity.Action))
@@ -63,7 +66,7 @@ func TestDocumentsOfOpenWhisk(t *testing.T) {
 
 			list, err := db.Entities().List(t.Context(), store.EntityQuery{Type: entity.TypeAction, Path: "guest"})
 			require.NoError(t, err)
-			require.Len(t, list, 5)
+			require.Len(t, list, 6)
 			rules, err := db.Entities().List(t.Context(), store.EntityQuery{Type: entity.TypeRule, Path: "guest"})
 			require.NoError(t, err)
 			require.JSONEq(t, `{"namespace":"guest","name":"r","version":"0.0.1","publish":false,"annotations":[],"updated":5,
@@ -116,11 +119,17 @@ func TestInitIsIdempotent(t *testing.T) {
 			require.NoError(t, err)
 			var h header
 			require.NoError(t, json.Unmarshal(raw, &h))
-			_, err = db.whisks.Put(t.Context(), "_design/"+entitiesDesign, map[string]any{"language": "javascript", "views": map[string]any{}}, kivik.Rev(h.Rev))
+			_, err = db.whisks.Put(t.Context(), "_design/"+entitiesDesign, map[string]any{"language": "javascript", "views": map[string]any{"mine": map[string]any{"map": "function (doc) {}"}}}, kivik.Rev(h.Rev))
 			require.NoError(t, err)
+			missing, err = Check(t.Context(), cfg)
+			require.NoError(t, err)
+			require.Len(t, missing, 1)
 			made, err = Init(t.Context(), cfg)
 			require.NoError(t, err)
-			require.Len(t, made, 1, "one that lacks views is replaced")
+			require.Len(t, made, 1, "one that lacks views gets them")
+			raw, err = get(t.Context(), db.whisks, "_design/"+entitiesDesign)
+			require.NoError(t, err)
+			require.Contains(t, string(raw), `"mine"`, "and keeps its own")
 			for _, d := range db.databases() {
 				require.NoError(t, db.client.DestroyDB(t.Context(), d.Name()))
 			}
@@ -158,4 +167,32 @@ func TestErrorsSayWhatToChange(t *testing.T) {
 	password, err := (&Config{PasswordFile: file}).password()
 	require.NoError(t, err)
 	require.Equal(t, "p", password)
+}
+
+func TestEntityIDs(t *testing.T) {
+	for name, cfg := range servers(t) {
+		t.Run(name, func(t *testing.T) {
+			db := fresh(t, cfg)
+			var want []entity.DocID
+			for _, name := range []entity.Name{"a", "b", "c", "d", "e"} {
+				trigger := &entity.Trigger{Header: entity.Header{Namespace: "guest", Name: name, Version: entity.FirstVersion, Annotations: entity.Parameters{}}, Parameters: entity.Parameters{}}
+				require.NoError(t, db.Entities().Put(t.Context(), trigger))
+				want = append(want, trigger.ID())
+			}
+			for limit := 1; limit < 7; limit++ {
+				var got []entity.DocID
+				for after := entity.DocID(""); ; {
+					page, err := db.EntityIDs(t.Context(), after, limit)
+					require.NoError(t, err)
+					require.LessOrEqual(t, len(page), limit)
+					got = append(got, page...)
+					if len(page) < limit {
+						break
+					}
+					after = page[len(page)-1]
+				}
+				require.Equal(t, want, got, "design documents are none, limit %d", limit)
+			}
+		})
+	}
 }
