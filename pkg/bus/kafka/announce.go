@@ -219,7 +219,7 @@ func (b *Bus) Attend(ctx context.Context) error {
 // learnPeers reads the last heartbeats: who lives now is waited for from the beginning.
 func (b *Bus) learnPeers(ctx context.Context) error {
 	topic := b.full(controllersTopic)
-	n, err := b.bounds(topic)
+	n, err := b.bounds(ctx, topic)
 	if err != nil {
 		return err
 	}

@@ -29,7 +29,8 @@ const (
 	recordOverhead = 4096
 	// maxInFlight bounds the appends that wait for their acknowledgement.
 	maxInFlight = 4096
-	// startTimeout bounds what Open asks of the brokers.
+	// startTimeout bounds what is asked of the brokers at the start, and of a topic that
+	// begins to be read.
 	startTimeout = 30 * time.Second
 	// retryPause is between two tries of what a broker could not do just now.
 	retryPause = 100 * time.Millisecond
@@ -184,7 +185,7 @@ func (b *Bus) Close() error {
 		err = b.producer.close()
 	}
 	for _, client := range []sarama.Client{b.commits, b.admin} {
-		if client != nil {
+		if client != nil && !client.Closed() {
 			err = errors.Join(err, client.Close())
 		}
 	}

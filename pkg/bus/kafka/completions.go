@@ -12,8 +12,9 @@ import (
 var _ bus.Completer = (*Bus)(nil)
 
 // Complete implements bus.Completer. It waits for no acknowledgement: the record is
-// durable, and who misses the completion finds that. A record that is too large for the
-// bus stays in the store, and the completion has its id.
+// durable, and who misses the completion finds that. It is sent again for a while when the
+// brokers cannot be reached. A record that is too large for the bus stays in the store,
+// and the completion has its id.
 func (b *Bus) Complete(ctx context.Context, controller entity.ControllerID, c *bus.Completion) error {
 	size := 512
 	if c.Record != nil {
@@ -25,7 +26,7 @@ func (b *Bus) Complete(ctx context.Context, controller entity.ControllerID, c *b
 		short.Record = nil
 		value = short.AppendJSON(nil)
 	}
-	return b.producer.send(ctx, b.full(completedTopic(controller)), "", value)
+	return b.producer.insist(ctx, b.full(completedTopic(controller)), value)
 }
 
 // HandleCompletions calls the handler with the completions that are sent to a

@@ -30,9 +30,9 @@ func (b *Bus) follow(ctx context.Context, topic string, keep retention, each fun
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("follow %s: %w", name, err), client.Close())
 	}
-	partition, err := consumer.ConsumePartition(name, 0, sarama.OffsetNewest)
+	partition, err := consumePartition(ctx, consumer, name, sarama.OffsetNewest)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("follow %s: %w", name, err), consumer.Close(), client.Close())
+		return nil, errors.Join(err, consumer.Close(), client.Close())
 	}
 	var running sync.WaitGroup
 	running.Go(func() {
@@ -54,4 +54,19 @@ func (b *Bus) follow(ctx context.Context, topic string, keep retention, each fun
 	})
 	b.onClose(stop)
 	return stop, nil
+}
+
+// consumePartition begins to read a topic at an offset. It tries until the topic's leader
+// answers: that of a new topic may not have heard of it yet.
+func consumePartition(ctx context.Context, consumer sarama.Consumer, topic string, from int64) (partition sarama.PartitionConsumer, err error) {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	err = retried(ctx, func() (err error) {
+		partition, err = consumer.ConsumePartition(topic, 0, from)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", topic, err)
+	}
+	return partition, nil
 }

@@ -129,7 +129,7 @@ func isNumber(s string) bool { return s != "" && strings.Trim(s, "0123456789") =
 
 // scan calls each with the messages of a topic from an offset to what is its end now.
 func (b *Bus) scan(ctx context.Context, client sarama.Client, topic string, from int64, each func(*sarama.ConsumerMessage)) error {
-	n, err := b.bounds(topic)
+	n, err := b.bounds(ctx, topic)
 	if err != nil {
 		return err
 	}
@@ -142,9 +142,9 @@ func (b *Bus) scan(ctx context.Context, client sarama.Client, topic string, from
 		return err
 	}
 	defer consumer.Close()
-	partition, err := consumer.ConsumePartition(topic, 0, from)
+	partition, err := consumePartition(ctx, consumer, topic, from)
 	if err != nil {
-		return fmt.Errorf("read %s: %w", topic, err)
+		return err
 	}
 	defer partition.AsyncClose()
 	// Past the last message there may be offsets without any.

@@ -62,9 +62,9 @@ func (q *Queue) moveSome(ctx context.Context, items []item, to destination) erro
 		}
 		copied := *m
 		copied.Republished, copied.Controller = true, to(m)
-		arrivals[n] = make(chan outcome, 1)
 		topic := q.bus.full(overflowTopic(copied.Controller))
-		if err := q.bus.producer.hand(ctx, topic, string(m.ActivationID), copied.AppendJSON(nil), arrivals[n]); err != nil {
+		var err error
+		if arrivals[n], err = q.bus.producer.begin(ctx, topic, string(m.ActivationID), copied.AppendJSON(nil)); err != nil {
 			return fmt.Errorf("move %s: %w", m.ActivationID, err)
 		}
 	}

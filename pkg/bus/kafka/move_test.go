@@ -255,32 +255,6 @@ func TestRepublishedIsLookedFor(t *testing.T) {
 	})
 }
 
-// TestADispatchThatWasNotAcknowledgedIsLookedFor: it may have arrived, and must not run
-// on two invokers.
-func TestADispatchThatWasNotAcknowledgedIsLookedFor(t *testing.T) {
-	onEach(t, func(t *testing.T, brokers []string) {
-		w := newWorld(t, brokers)
-		b := w.open(t, "controller-0")
-		openOverflow(t, b, "0")
-		first, second := openQueue(t, w.open(t, "invoker-0"), 0), openQueue(t, w.open(t, "invoker-1"), 1)
-		arrived, lost := bustest.Message(), bustest.Message()
-		require.NoError(t, b.Dispatch(deadline(t), 0, arrived))
-		for _, m := range []*bus.ActivationMessage{arrived, lost} {
-			b.unsure.add(m.ActivationID) // as if no acknowledgement had come
-			require.NoError(t, b.Dispatch(deadline(t), 1, m))
-			require.False(t, b.unsure.has(m.ActivationID))
-		}
-		require.Contains(t, drainAll(t, first), arrived.ActivationID)
-		got := drainAll(t, second)
-		require.Len(t, got, 1)
-		require.Contains(t, got, lost.ActivationID)
-		ended, cancel := context.WithCancel(t.Context())
-		cancel()
-		require.Error(t, b.Dispatch(ended, 1, arrived))
-		require.True(t, b.unsure.has(arrived.ActivationID))
-	})
-}
-
 // TestJournalsAreTrimmed: a start need not read what has long ended.
 func TestJournalsAreTrimmed(t *testing.T) {
 	onEach(t, func(t *testing.T, brokers []string) {
@@ -304,7 +278,7 @@ func TestJournalsAreTrimmed(t *testing.T) {
 		e := entry()
 		require.NoError(t, b.Begin(deadline(t), "0", e))
 		require.NoError(t, b.End(deadline(t), "0", e, nil))
-		n, err := b.bounds(j.topic)
+		n, err := b.bounds(t.Context(), j.topic)
 		require.NoError(t, err)
 		require.EqualValues(t, 6, n.oldest, "what is open stays")
 		require.Equal(t, []bus.Entry{open}, bustest.Unfinished(t, w.open(t, "controller-0"), "0"))

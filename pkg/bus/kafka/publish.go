@@ -23,15 +23,15 @@ func (b *Bus) Publish(ctx context.Context, invoker entity.InvokerID, m *bus.Acti
 			return err
 		}
 	}
-	return b.Dispatch(ctx, invoker, m)
+	return b.enqueue(ctx, invokerTopic(invoker), m)
 }
 
 // Dispatch implements bus.Overflow. A message whose earlier dispatch was not
 // acknowledged, and may have arrived all the same, is looked for before it is sent again,
 // perhaps to another invoker: it must not run on two.
 func (b *Bus) Dispatch(ctx context.Context, invoker entity.InvokerID, m *bus.ActivationMessage) error {
-	if b.unsure.has(m.ActivationID) {
-		arrived, err := b.hasArrived(ctx, m)
+	if earlier := b.unsure.of(m.ActivationID); earlier != nil {
+		arrived, err := b.hasArrived(ctx, m, earlier)
 		if err != nil {
 			return err
 		}
@@ -40,16 +40,39 @@ func (b *Bus) Dispatch(ctx context.Context, invoker entity.InvokerID, m *bus.Act
 			return nil
 		}
 	}
-	err := b.enqueue(ctx, invokerTopic(invoker), m)
-	if err != nil && !errors.Is(err, bus.ErrTooLarge) {
-		b.unsure.add(m.ActivationID)
+	value, err := b.encode(m)
+	if err != nil {
+		return err
 	}
+	topic := b.full(invokerTopic(invoker))
+	done, err := b.producer.begin(ctx, topic, string(m.ActivationID), value)
+	if err != nil {
+		return err // it was not handed in
+	}
+	o, err := await(ctx, topic, done)
+	if err == nil || errors.Is(err, bus.ErrTooLarge) {
+		return err
+	}
+	if o.err != nil {
+		done <- o // for the next to see
+	}
+	b.unsure.add(m.ActivationID, done)
 	return err
 }
 
 // hasArrived reports whether a message of an overflow queue is in another queue too, or
-// has a record.
-func (b *Bus) hasArrived(ctx context.Context, m *bus.ActivationMessage) (bool, error) {
+// has a record. What is still under way comes to its end first: it could arrive after the
+// look.
+func (b *Bus) hasArrived(ctx context.Context, m *bus.ActivationMessage, earlier chan outcome) (bool, error) {
+	select {
+	case o := <-earlier:
+		earlier <- o // for the next, if this one comes to no end
+		if o.err == nil {
+			return true, nil
+		}
+	case <-ctx.Done():
+		return false, fmt.Errorf("an earlier dispatch of %s is still under way: %w", m.ActivationID, ctx.Err())
+	}
 	found, err := b.unsettled(ctx, b.full(overflowTopic(m.Controller)))
 	if err != nil || found[m.ActivationID] {
 		return found[m.ActivationID], err
@@ -58,25 +81,27 @@ func (b *Bus) hasArrived(ctx context.Context, m *bus.ActivationMessage) (bool, e
 	return record != nil, err
 }
 
-// unsure are the activations that were sent and not acknowledged.
+// unsure are the activations that were sent and not acknowledged, with what gets or has
+// the outcome. Each is dispatched again until it is known.
 type unsure struct {
 	mu  sync.Mutex
-	ids map[entity.ActivationID]bool // guarded by mu
+	ids map[entity.ActivationID]chan outcome // guarded by mu
 }
 
-func (u *unsure) has(id entity.ActivationID) bool {
+// of returns the outcome of an earlier dispatch, nil if there was none.
+func (u *unsure) of(id entity.ActivationID) chan outcome {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return u.ids[id]
 }
 
-func (u *unsure) add(id entity.ActivationID) {
+func (u *unsure) add(id entity.ActivationID, done chan outcome) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.ids == nil {
-		u.ids = make(map[entity.ActivationID]bool)
+		u.ids = make(map[entity.ActivationID]chan outcome)
 	}
-	u.ids[id] = true
+	u.ids[id] = done
 }
 
 func (u *unsure) forget(id entity.ActivationID) {
@@ -96,12 +121,20 @@ func (b *Bus) Overflow(ctx context.Context, controller entity.ControllerID, m *b
 }
 
 func (b *Bus) enqueue(ctx context.Context, topic string, m *bus.ActivationMessage) error {
+	value, err := b.encode(m)
+	if err != nil {
+		return err
+	}
+	_, err = b.producer.append(ctx, b.full(topic), string(m.ActivationID), value)
+	return err
+}
+
+func (b *Bus) encode(m *bus.ActivationMessage) ([]byte, error) {
 	value := m.AppendJSON(make([]byte, 0, 1024+len(m.Content)))
 	if len(value) > b.maxMessage {
-		return fmt.Errorf("%w: the message of %s has %d bytes", bus.ErrTooLarge, m.ActivationID, len(value))
+		return nil, fmt.Errorf("%w: the message of %s has %d bytes", bus.ErrTooLarge, m.ActivationID, len(value))
 	}
-	_, err := b.producer.append(ctx, b.full(topic), string(m.ActivationID), value)
-	return err
+	return value, nil
 }
 
 // checkNew returns bus.ErrDuplicate if an activation that may have been sent before

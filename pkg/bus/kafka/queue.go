@@ -19,6 +19,9 @@ const (
 	// maxBuffered and maxBufferedBytes bound what is read ahead of the claims.
 	maxBuffered      = 4096
 	maxBufferedBytes = 32 << 20
+	// maxHeld bounds what is handed out and not settled: however it lies among what is
+	// done, the window's text then fits beside the offset (maxMetadata).
+	maxHeld = 640
 	// lazyCommit is how long a change that nobody waits for may be uncommitted.
 	lazyCommit = 200 * time.Millisecond
 )
@@ -147,74 +150,6 @@ func (q *Queue) await(ctx context.Context, ready func() bool) error {
 	}
 }
 
-// acquired implements holder: it reads what the group's offset says and, in the first
-// session, takes it for the window. Later it must be what this process committed, or
-// another has had the queue meanwhile.
-func (q *Queue) acquired(s *session) error {
-	var c committed
-	var n bounds
-	err := retried(s.ctx, func() (err error) {
-		if c, err = q.bus.fetchCommitted(q.topic); err == nil {
-			n, err = q.bounds()
-		}
-		return err
-	})
-	if s.ctx.Err() != nil {
-		return nil // the next session tries again
-	}
-	if err != nil {
-		return err
-	}
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	defer q.notify()
-	if q.window == nil {
-		if err := q.load(c, n); err != nil {
-			return err
-		}
-	} else if !slices.Contains(q.sent, c) {
-		return fmt.Errorf("%s was taken over while this process could not reach Kafka; it has to start afresh: %w", q.topic, bus.ErrOwned)
-	}
-	q.session = s
-	return nil
-}
-
-// bounds of the topic: oldest is the first offset that there is, newest the next that
-// there will be.
-type bounds struct{ oldest, newest int64 }
-
-func (q *Queue) bounds() (n bounds, err error) { return q.bus.bounds(q.topic) }
-
-func (b *Bus) bounds(topic string) (n bounds, err error) {
-	if n.oldest, err = b.commits.GetOffset(topic, 0, sarama.OffsetOldest); err != nil {
-		return n, fmt.Errorf("read the bounds of %s: %w", topic, err)
-	}
-	if n.newest, err = b.commits.GetOffset(topic, 0, sarama.OffsetNewest); err != nil {
-		return n, fmt.Errorf("read the bounds of %s: %w", topic, err)
-	}
-	return n, nil
-}
-
-// load takes over the committed window. The lock is held.
-func (q *Queue) load(c committed, n bounds) error {
-	w, err := parseWindow(max(c.offset, 0), c.metadata)
-	if err != nil {
-		return fmt.Errorf("%s: %w; is another program using the topic? Choose another --kafka-topic-prefix", q.topic, err)
-	}
-	if w.high() > n.newest {
-		q.log.Error("the topic is shorter than what was read from it: it was deleted and made again, and with it what waited there",
-			zap.Int64("end", n.newest), zap.Int64("read", w.high()))
-		w = &window{}
-	}
-	if w.low < n.oldest && c.offset >= 0 {
-		q.log.Error("messages were deleted before they were read: raise retention.ms of the topic", zap.Int64("from", w.low), zap.Int64("to", n.oldest))
-	}
-	w.startAt(n.oldest)
-	q.window, q.next, q.recoverTo = w, w.low, w.high()
-	q.sent = []committed{c}
-	return nil
-}
-
 // hold implements holder.
 func (q *Queue) hold(s *session, messages <-chan *sarama.ConsumerMessage) {
 	defer q.endSession(s)
@@ -308,10 +243,10 @@ func (q *Queue) hand(ctx context.Context, max int, s state) ([]item, error) {
 	if max < 1 {
 		return nil, errors.New("claim of less than one message")
 	}
-	if err := q.await(ctx, func() bool { return q.session != nil && len(q.waiting) > 0 }); err != nil {
+	if err := q.await(ctx, func() bool { return q.session != nil && len(q.waiting) > 0 && len(q.held) < maxHeld }); err != nil {
 		return nil, err
 	}
-	n := min(max, len(q.waiting))
+	n := min(max, len(q.waiting), maxHeld-len(q.held))
 	items := slices.Clone(q.waiting[:n])
 	rest := copy(q.waiting, q.waiting[n:])
 	clear(q.waiting[rest:])
@@ -376,7 +311,7 @@ func (q *Queue) Release(ctx context.Context, list []bus.Delivery) error {
 
 // Backlog implements bus.Queue.
 func (q *Queue) Backlog(ctx context.Context) (int, error) {
-	n, err := q.bounds()
+	n, err := q.bus.bounds(ctx, q.topic)
 	if err != nil {
 		return 0, err
 	}

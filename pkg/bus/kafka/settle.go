@@ -48,7 +48,13 @@ func (q *Queue) Settle(ctx context.Context, list ...bus.Settlement) error {
 func (q *Queue) markDone(list []bus.Settlement) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if len(q.held) >= maxHeld {
+		q.notify() // there is room for a claim
+	}
 	for _, s := range list {
+		if q.relays && s.Delivery.Message != nil {
+			q.bus.unsure.forget(s.Delivery.Message.ActivationID)
+		}
 		// What was given back meanwhile is somebody else's.
 		if _, ok := q.held[s.Delivery.Offset]; ok {
 			delete(q.held, s.Delivery.Offset)
