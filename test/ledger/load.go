@@ -103,9 +103,12 @@ func Start(ctx context.Context, o Options) *Load {
 	return l
 }
 
-// WaitForAnswers waits until so many requests were answered, or failed.
+// WaitForAnswers waits until so many requests were answered, or failed, from now on.
 func (l *Load) WaitForAnswers(t testing.TB, count int) {
 	t.Helper()
+	for range len(l.answers) {
+		<-l.answers
+	}
 	deadline := time.NewTimer(2 * time.Minute)
 	defer deadline.Stop()
 	for i := range count {
