@@ -18,11 +18,13 @@ func (q *Queue) acquired(s *session) error {
 	var c committed
 	var n bounds
 	err := retried(s.ctx, func() (err error) {
-		if c, err = q.bus.fetchCommitted(q.topic); err == nil {
-			n, err = q.bus.bounds(s.ctx, q.topic)
-		}
+		c, err = q.bus.fetchCommitted(q.topic)
 		return err
 	})
+	if err == nil {
+		q.awaitLease(s, c)
+		n, err = q.bus.bounds(s.ctx, q.topic)
+	}
 	if s.ctx.Err() != nil {
 		return nil // the next session tries again
 	}
@@ -64,6 +66,17 @@ func (b *Bus) bounds(ctx context.Context, topic string) (n bounds, err error) {
 	return n, nil
 }
 
+// awaitLease waits until an earlier owner, who may not know yet that it is none, hands
+// out nothing any more of what it claimed ahead.
+func (q *Queue) awaitLease(s *session, c committed) {
+	q.mu.Lock()
+	isOurs := q.window != nil
+	q.mu.Unlock()
+	if w, err := parseWindow(max(c.offset, 0), c.metadata); err == nil && w.ahead > 0 && !isOurs {
+		pause(s.ctx, aheadLease+aheadLease/5)
+	}
+}
+
 // load takes over the committed window. The lock is held.
 func (q *Queue) load(c committed, n bounds) error {
 	w, err := parseWindow(max(c.offset, 0), c.metadata)
@@ -78,6 +91,11 @@ func (q *Queue) load(c committed, n bounds) error {
 	if w.low < n.oldest && c.offset >= 0 {
 		q.log.Error("messages were deleted before they were read: raise retention.ms of the topic", zap.Int64("from", w.low), zap.Int64("to", n.oldest))
 	}
+	// What arrived where messages were claimed ahead may run.
+	for o, end := w.high(), min(w.high()+w.ahead, n.newest); o < end; o++ {
+		w.set(o, claimed)
+	}
+	w.ahead = 0
 	w.startAt(n.oldest)
 	q.window, q.next, q.recoverTo = w, w.low, w.high()
 	q.sent = []committed{c}

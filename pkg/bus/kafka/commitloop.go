@@ -41,6 +41,7 @@ func (q *Queue) commitLoop() {
 		select {
 		case r := <-q.commits:
 			waiting = append(waiting, r)
+		case <-q.soon:
 		case <-tick.C:
 			if !q.needsCommit() {
 				continue
@@ -67,10 +68,18 @@ func (q *Queue) commitLoop() {
 	}
 }
 
+// commitSoon lets the window be committed without waiting for that.
+func (q *Queue) commitSoon() {
+	select {
+	case q.soon <- struct{}{}:
+	default:
+	}
+}
+
 func (q *Queue) needsCommit() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.dirty && q.session != nil && q.failure == nil
+	return (q.dirty || !q.ahead.isIdle(q.next)) && q.session != nil && q.failure == nil
 }
 
 // lastCommit saves the successor work. Without it the records say what is done.
@@ -94,6 +103,16 @@ func (q *Queue) lastCommit() {
 // snapshot is the window as it is committed. The lock is held.
 func (q *Queue) snapshot() committed {
 	q.dirty = false
+	now := time.Now()
+	q.window.ahead = 0
+	switch {
+	case len(q.waiting) > 0: // perhaps for long
+		q.ahead.none(now, q.waiting[0].offset)
+	case q.closed || q.window.high() != q.next:
+		q.ahead.none(now, q.window.high())
+	default:
+		q.window.ahead = q.ahead.begin(now, q.next)
+	}
 	c := committed{q.window.low, q.window.encode()}
 	if n := len(q.sent); n == 0 || q.sent[n-1] != c {
 		q.sent = append(q.sent, c)
@@ -116,6 +135,7 @@ func (q *Queue) commitUntilKnown(ctx context.Context) error {
 			q.bus.metrics.Committed(time.Since(begun))
 			q.mu.Lock()
 			q.sent = append(q.sent[:0], c)
+			q.ahead.committed()
 			q.mu.Unlock()
 			return nil
 		}

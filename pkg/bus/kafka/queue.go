@@ -45,6 +45,7 @@ type Queue struct {
 
 	owner   *ownership
 	commits chan commitRequest
+	soon    chan struct{}   // has a token when a commit is due that nobody waits for
 	ctx     context.Context // ends when the queue is closed
 	stop    context.CancelFunc
 	running sync.WaitGroup
@@ -57,6 +58,7 @@ type Queue struct {
 	bytes     int            // of waiting
 	held      map[int64]item // claimed and moving, by offset
 	session   *session       // nil while the topic is not owned
+	ahead     claimAhead     // which arrivals are claimed already
 	sent      []committed    // what the group's offset may be by this owner's commits
 	dirty     bool           // the window has changed since it was last committed
 	failure   error          // why the queue is ours no more
@@ -86,7 +88,7 @@ func (b *Bus) openQueue(ctx context.Context, topic, instance string, relays bool
 	}
 	q := &Queue{
 		bus: b, topic: b.full(topic), relays: relays, log: b.log.With(zap.String("topic", b.full(topic))),
-		commits: make(chan commitRequest), held: make(map[int64]item), changed: make(chan struct{}),
+		commits: make(chan commitRequest), soon: make(chan struct{}, 1), held: make(map[int64]item), changed: make(chan struct{}),
 	}
 	q.ctx, q.stop = context.WithCancel(context.Background())
 	var err error
@@ -238,7 +240,7 @@ func (q *Queue) Claim(ctx context.Context, max int) ([]bus.Delivery, error) {
 }
 
 // hand takes waiting messages, at least one and at most max, and returns them when
-// their new state is committed.
+// their new state is committed, be it ahead of their arrival.
 func (q *Queue) hand(ctx context.Context, max int, s state) ([]item, error) {
 	if max < 1 {
 		return nil, errors.New("claim of less than one message")
@@ -247,6 +249,14 @@ func (q *Queue) hand(ctx context.Context, max int, s state) ([]item, error) {
 		return nil, err
 	}
 	n := min(max, len(q.waiting), maxHeld-len(q.held))
+	now := time.Now()
+	early := 0 // how many were claimed ahead
+	for s == claimed && early < n && q.ahead.has(now, q.waiting[early].offset) {
+		early++
+	}
+	if early > 0 {
+		n = early
+	}
 	items := slices.Clone(q.waiting[:n])
 	rest := copy(q.waiting, q.waiting[n:])
 	clear(q.waiting[rest:])
@@ -256,7 +266,15 @@ func (q *Queue) hand(ctx context.Context, max int, s state) ([]item, error) {
 		q.window.set(i.offset, s)
 		q.held[i.offset] = i
 	}
+	q.dirty = true
+	renew := s == claimed && !q.relays && q.ahead.handed(now, n, q.next)
 	q.mu.Unlock()
+	if early > 0 {
+		if renew {
+			q.commitSoon()
+		}
+		return items, nil
+	}
 	if err := q.commitNow(ctx); err != nil {
 		// Perhaps it was committed; nobody has the messages, and the next commit says so.
 		q.putBack(items)

@@ -33,6 +33,9 @@ type window struct {
 	// attempts counts, for what is not done, the claims before the present one that
 	// were not given back.
 	attempts map[int64]int
+	// ahead is how many offsets from high, of messages that may not exist yet, are
+	// claimed as well (claimAhead).
+	ahead int64
 }
 
 // high is the first offset that was never in the window.
@@ -109,8 +112,8 @@ func (w *window) count(s state) (n int) {
 const maxMetadata = 4096
 
 // encode is the window as the metadata of its low offset: the runs of equal states,
-// such as "1 c3d20c1", and the attempts, such as " @2=1 @22=3", by their distance from
-// low. One that is too long loses what is done, for recovery finds the records of that,
+// such as "1 c3d20c1", what is claimed ahead, such as " +8", and the attempts, such as
+// " @2=1 @22=3", by their distance from low. One that is too long loses what is done, for recovery finds the records of that,
 // then the attempts, and then what was given back: it counts as claimed.
 func (w *window) encode() string {
 	if text := w.text(func(s state) state { return s }, true); len(text) <= maxMetadata {
@@ -127,7 +130,14 @@ func (w *window) encode() string {
 			return text
 		}
 	}
-	return "1 " + string(claimed) + strconv.Itoa(len(w.states))
+	return string(w.appendAhead([]byte("1 " + string(claimed) + strconv.Itoa(len(w.states)))))
+}
+
+func (w *window) appendAhead(b []byte) []byte {
+	if w.ahead == 0 {
+		return b
+	}
+	return strconv.AppendInt(append(b, " +"...), w.ahead, 10)
 }
 
 func (w *window) text(as func(state) state, attempts bool) string {
@@ -143,6 +153,7 @@ func (w *window) text(as func(state) state, attempts bool) string {
 			return string(b)
 		}
 	}
+	b = w.appendAhead(b)
 	if attempts {
 		for offset := w.low; offset < w.high() && len(b) <= maxMetadata; offset++ {
 			if n := w.attempts[offset]; n > 0 {
@@ -173,6 +184,14 @@ func parseWindow(low int64, text string) (*window, error) {
 		return nil, err
 	}
 	for a := range strings.FieldsSeq(attempts) {
+		if a[0] == '+' {
+			ahead, err := strconv.Atoi(a[1:])
+			if err != nil || ahead < 1 || ahead > maxAhead {
+				return nil, errWindow
+			}
+			w.ahead = int64(ahead)
+			continue
+		}
 		at, n, _ := strings.Cut(strings.TrimPrefix(a, "@"), "=")
 		distance, err := strconv.Atoi(at)
 		count, countErr := strconv.Atoi(n)

@@ -67,7 +67,7 @@ func TestForeignMetadata(t *testing.T) {
 	w, err := parseWindow(3, "")
 	require.NoError(t, err)
 	require.EqualValues(t, 3, w.high())
-	for _, text := range []string{"x", "2 c1", "1 c", "1 c0", "1 x1", "1 c-1", "1 1", "1 c1 0=1", "1 c1 @1=1", "1 c1 @0=0", "1 c1 @0", "1 c999999999999", "1 c99999999"} {
+	for _, text := range []string{"x", "2 c1", "1 c", "1 c0", "1 x1", "1 c-1", "1 1", "1 c1 0=1", "1 c1 @1=1", "1 c1 @0=0", "1 c1 @0", "1 c999999999999", "1 c99999999", "1 c1 +0", "1 c1 +x", "1 c1 +257", "1 c1 +-1"} {
 		_, err := parseWindow(3, text)
 		require.Error(t, err, text)
 	}
@@ -85,9 +85,13 @@ func TestWindowHistories(t *testing.T) {
 			if model[offset] != done {
 				model[offset] = s
 			}
+			w.ahead = rapid.Int64Range(0, maxAhead).Draw(t, "ahead")
 			again, err := parseWindow(w.low, w.encode())
 			if err != nil {
 				t.Fatal(err)
+			}
+			if again.ahead != w.ahead {
+				t.Fatalf("%d ahead, want %d", again.ahead, w.ahead)
 			}
 			for _, x := range []*window{w, again} {
 				for o := begin; o < begin+32; o++ {
@@ -108,7 +112,7 @@ func TestWindowHistories(t *testing.T) {
 }
 
 func FuzzParseWindow(f *testing.F) {
-	for _, text := range []string{"", "1 ", "1 c3d20o1m2", "1 c1 @0=2", "1 d5"} {
+	for _, text := range []string{"", "1 ", "1 c3d20o1m2", "1 c1 @0=2", "1 c1 +8 @0=2", "1 d5"} {
 		f.Add(int64(3), text)
 	}
 	f.Fuzz(func(t *testing.T, low int64, text string) {
@@ -120,7 +124,7 @@ func FuzzParseWindow(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if again.low != w.low || again.high() != w.high() {
+		if again.low != w.low || again.high() != w.high() || again.ahead != w.ahead {
 			t.Errorf("%q is %q again", text, again.encode())
 		}
 	})
