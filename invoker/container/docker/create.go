@@ -114,13 +114,29 @@ func (c *Container) scratch() map[string]string {
 		room = c.spec.Memory / 2
 	}
 	room = max(room/entity.Megabytes(len(c.image.scratch)), minScratch)
-	// Whatever user the image has may write; actions bring programs.
-	options := fmt.Sprintf("rw,exec,nosuid,nodev,mode=1777,size=%dm,nr_inodes=%d", room, int64(room)*256)
+	// Actions bring programs. The engine may give a directory the mode that it has in
+	// the image, so that its user must own it.
+	options := fmt.Sprintf("rw,exec,nosuid,nodev,mode=1777,size=%dm,nr_inodes=%d", room, int64(room)*256) +
+		ownership(or(c.factory.config.User, c.image.user))
 	mounts := make(map[string]string, len(c.image.scratch))
 	for _, directory := range c.image.scratch {
 		mounts[directory] = options
 	}
 	return mounts
+}
+
+// ownership makes a file system belong to a user given as uid or uid:gid. Of one
+// with a name only the image knows the number.
+func ownership(user string) string {
+	uid, gid, hasGroup := strings.Cut(user, ":")
+	options := ""
+	if _, err := strconv.ParseUint(uid, 10, 31); err == nil {
+		options += ",uid=" + uid
+	}
+	if _, err := strconv.ParseUint(gid, 10, 31); err == nil && hasGroup {
+		options += ",gid=" + gid
+	}
+	return options
 }
 
 // scratchDirectories reads the label of an image. What is no absolute path is left

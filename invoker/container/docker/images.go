@@ -25,6 +25,7 @@ type image struct {
 	isLocal bool
 	// knowsMark: its proxy takes the mark of the log sentinels.
 	knowsMark bool
+	user      string
 	// scratch lists the directories that must be writable when the root is not;
 	// empty leaves the root writable.
 	scratch []string
@@ -222,6 +223,7 @@ func (s *images) inspect(ctx context.Context, name reference.Named) (*image, err
 	}
 	i := &image{id: found.ID, isLocal: len(found.RepoDigests) == 0}
 	if found.Config != nil {
+		i.user = found.Config.User
 		i.knowsMark = found.Config.Labels[contract.ProxyLabel] == "1"
 		i.scratch = scratchDirectories(found.Config.Labels[contract.ScratchLabel])
 	}
