@@ -151,7 +151,7 @@ func (s *server) init(body *buffer, mark string) answer {
 	err = s.warmErr
 	var code upload
 	if err == nil {
-		code, err = request.unpack(s.options.dir)
+		code, err = request.unpack(s.options.dir, s.options.builtIn)
 	}
 	if err != nil {
 		// The author sees the text in the logs too; a launcher reports its own errors.
