@@ -19,7 +19,7 @@ SUITES     := conformance standalone chaos clients cluster
 # A suite is one test binary that keeps both cores of a small machine busy: never two at a time.
 SUITE_TEST  = GOWHISK_BIN=$(GOWHISK) $(GO) test -count=1 -p 1 -timeout $(1) $(if $(V),-v) $(if $(RUN),-run '$(RUN)')
 
-.PHONY: help build run test test-unit $(SUITES:%=test-%) bench fuzz lint fmt clean provision bin/controller bin/invoker bin/gowhisk
+.PHONY: help build run test test-unit $(SUITES:%=test-%) bench images fuzz lint fmt clean provision bin/controller bin/invoker bin/gowhisk
 
 help: ## Print this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-z-]*:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,6 +69,9 @@ test-cluster: bin/gowhisk bin/controller bin/invoker ## Clusters of real process
 bench: bin/gowhisk ## Measure latency, throughput, start and memory; writes build/bench.json
 	scripts/provision runtimes couchdb kafka nginx
 	$(GO) run ./test/bench -gowhisk $(GOWHISK) -out build/bench.json $(ARGS)
+
+images: ## Build the runtime images; KINDS="nodejs:20 php" picks some
+	scripts/images $(KINDS)
 
 fuzz: ## Run every fuzz target for FUZZTIME (default 5s)
 	scripts/fuzz $(or $(FUZZTIME),5s)

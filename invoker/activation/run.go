@@ -155,7 +155,7 @@ func (r *Runner) finish(ctx context.Context, c container.Container, t *Task, res
 	if logs.Truncated || logs.Incomplete {
 		outcome = pool.Destroy // openwhisk-invoker.md 13.4
 	}
-	if isDeveloperError {
+	if isDeveloperError && !logs.Unavailable {
 		logs.Lines = append(logs.Lines, noticeLine(time.Now(), "The action did not initialize or run as expected. Log data might be missing."))
 	}
 	// The record may be in use for the answer: it is not changed any more.

@@ -23,6 +23,9 @@ type Spec struct {
 	// Image is the container image; factories without images ignore it, but for
 	// blackbox actions, where it decides what can run.
 	Image string
+	// Namespace owns the action. Its registry credentials fetch the image. It is
+	// empty for stem cells, which have images of the platform.
+	Namespace string
 	// Memory is the limit for everything in the container together.
 	Memory entity.Megabytes
 	// Concurrency is how many /run calls may be under way at once, at least 1.
@@ -101,6 +104,8 @@ type Logs struct {
 	// Incomplete: a sentinel did not arrive in time; the notice that says so is
 	// the last line.
 	Incomplete bool
+	// Unavailable: the engine's logs go elsewhere; the only line says so.
+	Unavailable bool
 }
 
 // LogPatience bounds how long Logs may wait for the sentinels of an activation

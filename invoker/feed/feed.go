@@ -209,6 +209,7 @@ func (f *Feed) submit(d bus.Delivery, a *Runnable) {
 		ActivationID: string(m.ActivationID),
 		ReuseKey:     a.reuseKey(m.User.Namespace),
 		Namespace:    m.User.Namespace,
+		Owner:        a.Action.Namespace.Namespace(),
 		Action:       string(a.ID()),
 		Kind:         a.Exec.Kind,
 		Image:        f.cfg.Kinds.Image(&a.Exec),

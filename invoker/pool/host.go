@@ -139,6 +139,9 @@ func (l *Loop) start(e Effect) {
 		Name: l.name(e), Kind: e.Kind, Image: e.Image,
 		Memory: e.Memory, Concurrency: e.Concurrency, Env: l.cfg.Env,
 	}
+	if e.Job != nil {
+		spec.Namespace = e.Job.Owner
+	}
 	ctx, cancel := context.WithTimeout(l.ctx, l.cfg.StartTimeout)
 	c, err := l.factory.Start(ctx, spec)
 	cancel()

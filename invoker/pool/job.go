@@ -17,6 +17,8 @@ type Job struct {
 	ReuseKey string
 	// Namespace is the invoking namespace; memory is shared fairly between them.
 	Namespace string
+	// Owner is the namespace of the action itself.
+	Owner string
 	// Action is the name for container names and logs.
 	Action string
 	Kind   string

@@ -200,7 +200,8 @@ func newManifest(families map[string][]Runtime, blackboxes []entity.Image) *Mani
 //go:embed runtimes.json
 var defaultManifest []byte
 
-// Default returns the manifest that is built in.
+// Default returns the manifest that is built in. It has every kind that OpenWhisk
+// ships; where there is no image of exactly that version, the nearest one's is named.
 var Default = sync.OnceValue(func() *Manifest {
 	m, err := Parse(defaultManifest)
 	if err != nil {

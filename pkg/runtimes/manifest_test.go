@@ -146,13 +146,14 @@ func TestAllFaultsAreReportedAtOnce(t *testing.T) {
 func TestDefaultManifest(t *testing.T) {
 	m := Default()
 	for kind, want := range map[string]string{
-		"nodejs:default": "nodejs:20", "python:default": "python:3.11", "java:default": "java:8",
-		"php:default": "php:8.1", "ruby:default": "ruby:2.5", "go:default": "go:1.20", "swift:default": "swift:5.3",
-		"dotnet:default": "dotnet:3.1", "rust:default": "rust:1.34", "native:default": "native:1", "shell:default": "shell:1",
+		"nodejs:default": "nodejs:20", "python:default": "python:3.11", "java:default": "java:17",
+		"php:default": "php:8.2", "ruby:default": "ruby:3.1", "go:default": "go:1.26", "swift:default": "swift:5.3",
+		"dotnet:default": "dotnet:3.1", "rust:default": "rust:1.95", "native:default": "native:1", "shell:default": "shell:1",
 	} {
 		require.Equal(t, want, resolve(t, m, kind).Kind)
 	}
-	for _, kind := range []string{"nodejs:18", "nodejs:22", "nodejs:24", "python:3.9", "python:3.14", "dotnet:6.0", "swift:5.7"} {
+	for _, kind := range []string{"nodejs:18", "nodejs:22", "nodejs:24", "python:3.9", "python:3.14", "dotnet:6.0", "swift:5.7",
+		"java:8", "php:8.1", "ruby:2.5", "go:1.20", "rust:1.34"} {
 		require.Equal(t, kind, resolve(t, m, kind).Kind)
 	}
 	for _, r := range m.Runtimes() {
@@ -160,7 +161,8 @@ func TestDefaultManifest(t *testing.T) {
 		require.True(t, r.Attached, r.Kind)
 		require.Equal(t, r.Kind == "nodejs:20", len(r.StemCells) > 0, r.Kind)
 	}
-	require.Equal(t, "openwhisk/action-nodejs-v20:nightly", resolve(t, m, "nodejs:20").Image.String())
+	require.Equal(t, "gowhisk/action-nodejs-v20:1", resolve(t, m, "nodejs:20").Image.String())
+	require.True(t, m.IsManagedImage(entity.Image{Prefix: "gowhisk", Name: "dockerskeleton", Tag: "1"}))
 	require.True(t, m.IsManagedImage(entity.Image{Prefix: "openwhisk", Name: "dockerskeleton", Tag: "nightly"}))
 	require.False(t, m.IsManagedImage(entity.Image{Prefix: "openwhisk", Name: "dockerskeleton"}))
 }
@@ -193,7 +195,7 @@ func TestPublishedHasExactlySixMembers(t *testing.T) {
 	var families map[string][]map[string]any
 	require.NoError(t, json.Unmarshal(text, &families))
 	require.Equal(t, map[string]any{
-		"kind": "nodejs:20", "image": "openwhisk/action-nodejs-v20:nightly",
+		"kind": "nodejs:20", "image": "gowhisk/action-nodejs-v20:1",
 		"deprecated": false, "default": true, "attached": true, "requireMain": false,
 	}, families["nodejs"][1])
 	for _, versions := range families {

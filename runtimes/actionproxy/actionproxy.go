@@ -117,6 +117,9 @@ func prepareDirectories(o *options) error {
 	if err := os.MkdirAll(o.dir, 0o755); err != nil {
 		return fmt.Errorf("create the scratch directory; choose another with --dir: %w", err)
 	}
+	if o.builtIn == "" {
+		o.builtIn = o.dir
+	}
 	if o.launchers != "" || runtimes.Launcher(o.family()) == "" || o.launcherFDs.set {
 		return nil
 	}

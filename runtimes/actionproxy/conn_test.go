@@ -202,7 +202,7 @@ func FuzzInit(f *testing.F) {
 		if err != nil {
 			return
 		}
-		u, err := r.unpack(t.TempDir())
+		u, err := r.unpack(t.TempDir(), t.TempDir())
 		if err != nil {
 			return
 		}

@@ -18,6 +18,7 @@ type options struct {
 	kind        string // such as nodejs:20
 	listen      string // unix:PATH or tcp:HOST:PORT
 	dir         string // scratch directory: code goes below it, actions run in it
+	builtIn     string // where an image has code of its own, for blackbox
 	launchers   string // where runtimes.Install wrote the launchers
 	interpreter string // the language's binary; by default looked up on PATH
 	concurrent  bool   // several /run at once, where the runtime can
@@ -55,6 +56,7 @@ func parseOptions(args []string, usage io.Writer) (options, error) {
 	f.StringVar(&o.kind, "kind", takeEnv("GOWHISK_KIND", ""), "runtime kind, such as nodejs:20, python:3.11, native:1, shell:1 or blackbox")
 	f.StringVar(&o.listen, "listen", takeEnv("GOWHISK_LISTEN", "tcp::8080"), "unix:PATH or tcp:HOST:PORT")
 	f.StringVar(&o.dir, "dir", takeEnv("GOWHISK_DIR", "action"), "scratch directory; actions run in it")
+	f.StringVar(&o.builtIn, "built-in", takeEnv("GOWHISK_BUILT_IN", ""), "directory of code that is part of the image, for blackbox; by default --dir")
 	f.StringVar(&o.launchers, "launchers", takeEnv("GOWHISK_LAUNCHERS", ""), "directory of the installed launchers; by default they are installed below --dir")
 	f.StringVar(&o.interpreter, "interpreter", takeEnv("GOWHISK_INTERPRETER", ""), "the language's binary; by default node or python3 on PATH")
 	// The variable's name is the contract's (openwhisk-invoker.md 1.4), so actions keep it.

@@ -109,6 +109,15 @@ func TestBlackbox(t *testing.T) {
 		require.Equal(t, http.StatusOK, a.Status, a.Body)
 		require.JSONEq(t, `{"ok":1}`, p.MustRun(t, `{}`))
 	})
+	t.Run("code that is built in elsewhere", func(t *testing.T) {
+		image := t.TempDir()
+		require.NoError(t, os.WriteFile(filepath.Join(image, "exec"), []byte("#!/bin/sh\nread -r ok <data\necho \"$ok\"\n"), 0o755))
+		require.NoError(t, os.WriteFile(filepath.Join(image, "data"), []byte("{\"ok\":1}\n"), 0o644))
+		p := startProxy(t, "blackbox", []string{"GOWHISK_BUILT_IN=" + image}, nil)
+		a := p.Post(t, "/init", []byte(`{"value":{"name":"x","main":"main","binary":false,"env":{}}}`))
+		require.Equal(t, http.StatusOK, a.Status, a.Body)
+		require.JSONEq(t, `{"ok":1}`, p.MustRun(t, `{}`), "the program runs in its own directory")
+	})
 	t.Run("no code at all", func(t *testing.T) {
 		p := startProxy(t, "blackbox", nil, nil)
 		a := p.Post(t, "/init", []byte(`{"value":{}}`))

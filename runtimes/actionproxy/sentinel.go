@@ -26,6 +26,19 @@ func endMarker(mark string) func() {
 	}
 }
 
+// maxMark bounds what may follow a sentinel.
+const maxMark = 64
+
+// isMark reports whether text can follow a sentinel: letters and digits.
+func isMark(text string) bool {
+	for _, c := range []byte(text) {
+		if (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') {
+			return false
+		}
+	}
+	return text != "" && len(text) <= maxMark
+}
+
 // writeLog writes all of text to a log stream. The descriptor is shared with the
 // user's code, and Node makes it non-blocking, hence the wait. A stream that
 // nobody reads any more is no error.

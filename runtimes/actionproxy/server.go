@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
+
+	"github.com/gowhisk/gowhisk/runtimes"
 )
 
 // runner runs the code of one kind. warm and init are called once each, in this
@@ -70,7 +72,7 @@ type server struct {
 	runner  runner
 	warmed  chan struct{} // closed when warm has returned
 	warmErr error         // read after warmed is closed
-	markEnd func()        // ends an activation's logs
+	markEnd func()        // ends an activation's logs; set by init, before any run
 
 	mu       sync.Mutex // guards the rest
 	phase    phase
@@ -102,7 +104,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.Method == http.MethodPost && r.URL.Path == "/run":
 	case r.Method == http.MethodPost && r.URL.Path == "/init":
-		step = s.init
+		step = func(body *buffer) answer { return s.init(body, r.Header.Get(runtimes.LogMarkHeader)) }
 	default:
 		send(w, errBadRequest.answer())
 		return
@@ -134,9 +136,10 @@ func send(w http.ResponseWriter, a answer) {
 
 var contentType = []string{"application/json"}
 
-func (s *server) init(body *buffer) answer {
+// init takes the code, and the mark for the sentinels if the platform sends one.
+func (s *server) init(body *buffer, mark string) answer {
 	defer body.put()
-	if err := s.enterInit(); err != nil {
+	if err := s.enterInit(mark); err != nil {
 		return asAnswer(err)
 	}
 	request, err := parseInit(body.body(), s.options.family())
@@ -148,7 +151,7 @@ func (s *server) init(body *buffer) answer {
 	err = s.warmErr
 	var code upload
 	if err == nil {
-		code, err = request.unpack(s.options.dir)
+		code, err = request.unpack(s.options.dir, s.options.builtIn)
 	}
 	if err != nil {
 		// The author sees the text in the logs too; a launcher reports its own errors.
@@ -166,7 +169,7 @@ func (s *server) init(body *buffer) answer {
 	return initialised
 }
 
-func (s *server) enterInit() error {
+func (s *server) enterInit(mark string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
@@ -179,6 +182,9 @@ func (s *server) enterInit() error {
 		return &failure{http.StatusForbidden, fmt.Sprintf("System not ready, status is %s.", s.phase)}
 	}
 	s.phase = starting
+	if isMark(mark) {
+		s.markEnd = endMarker(mark)
+	}
 	return nil
 }
 

@@ -55,7 +55,7 @@ func parseInit(body []byte, family string) (*initRequest, error) {
 // upload is an action's code, ready for a runner.
 type upload struct {
 	main string
-	dir  string // where the action runs: the archive's content or the scratch directory
+	dir  string // where the action runs: the archive's content, the scratch directory or that of built-in code
 	// text is the code when it is a single file: source or executable.
 	text []byte
 	// raw is text as a JSON string, where the request had it as such.
@@ -65,14 +65,15 @@ type upload struct {
 	env     string // a JSON object
 }
 
-// unpack decodes the code and extracts an archive below dir.
-func (r *initRequest) unpack(dir string) (upload, error) {
+// unpack decodes the code and extracts an archive below dir. Where there is no
+// code, it is in builtIn.
+func (r *initRequest) unpack(dir, builtIn string) (upload, error) {
 	u := upload{main: r.main, dir: dir, env: "{}"}
 	if r.env.IsObject() {
 		u.env = r.env.Raw
 	}
 	if r.code.Type != gjson.String || r.code.Raw == `""` {
-		u.builtIn = true
+		u.builtIn, u.dir = true, builtIn
 		return u, nil
 	}
 	text := r.code.String()

@@ -28,6 +28,7 @@ type Config struct {
 
 	Memory        int           `koanf:"memory" usage:"memory for action containers together, in MB"`
 	CPUs          int           `koanf:"cpus" usage:"how many CPUs the server itself uses; 0 is half of them, for actions need the others"`
+	Manifest      string        `koanf:"runtimes-manifest" usage:"file of a runtimes manifest in OpenWhisk's form; empty takes the built-in one, with the languages of this machine as the defaults"`
 	StemCells     []string      `koanf:"stem-cells" usage:"containers kept started for a kind, as kind=count[:MB]; \"auto\" is one for each language's default, \"none\" is none"`
 	PauseGrace    time.Duration `koanf:"pause-grace" usage:"how long an idle container runs on before it is paused"`
 	IdleTimeout   time.Duration `koanf:"idle-timeout" usage:"how long a paused container is kept"`

@@ -15,10 +15,45 @@ import (
 // errNoRuntime: there is nothing that actions could be written in.
 var errNoRuntime = errors.New("neither Node.js nor Python was found: install one of them, or put its directory on the PATH")
 
-// localManifest is the built-in manifest with the interpreters of this machine as
-// their families' defaults, and with the stem cells that the configuration wants.
+// localManifest is the operator's manifest, else the built-in one with the
+// interpreters of this machine as their families' defaults, with the stem cells
+// that the configuration wants.
 func localManifest(found []runtimes.Interpreter, cfg Config) (*pkgruntimes.Manifest, error) {
-	m := pkgruntimes.Default().WithoutStemCells()
+	m, err := pkgruntimes.Load(cfg.Manifest)
+	if err != nil {
+		return nil, fmt.Errorf("--runtimes-manifest: %w", err)
+	}
+	cells, err := cfg.stemCells()
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Manifest != "" && cells == nil {
+		return m, nil
+	}
+	m = m.WithoutStemCells()
+	var defaults []string
+	if cfg.Manifest == "" {
+		if m, defaults, err = withLocalDefaults(m, found); err != nil {
+			return nil, err
+		}
+	}
+	if cells == nil {
+		for _, kind := range defaults {
+			cells = append(cells, stemCell{kind: kind, count: 1, memory: 256})
+		}
+	}
+	for _, c := range cells {
+		m, err = m.WithStemCells(c.kind, pkgruntimes.StemCell{InitialCount: c.count, Memory: entity.Megabytes(c.memory)})
+		if err != nil {
+			return nil, fmt.Errorf("--stem-cells %s: %w", c.kind, err)
+		}
+	}
+	return m, nil
+}
+
+// withLocalDefaults returns m with this machine's versions as defaults, and the
+// kinds that they serve of the languages that everybody has.
+func withLocalDefaults(m *pkgruntimes.Manifest, found []runtimes.Interpreter) (*pkgruntimes.Manifest, []string, error) {
 	var defaults []string
 	for _, family := range []string{"nodejs", "python"} {
 		for _, i := range found {
@@ -34,24 +69,9 @@ func localManifest(found []runtimes.Interpreter, cfg Config) (*pkgruntimes.Manif
 		}
 	}
 	if len(defaults) == 0 {
-		return nil, errNoRuntime
+		return nil, nil, errNoRuntime
 	}
-	cells, err := cfg.stemCells()
-	if err != nil {
-		return nil, err
-	}
-	if cells == nil {
-		for _, kind := range defaults {
-			cells = append(cells, stemCell{kind: kind, count: 1, memory: 256})
-		}
-	}
-	for _, c := range cells {
-		m, err = m.WithStemCells(c.kind, pkgruntimes.StemCell{InitialCount: c.count, Memory: entity.Megabytes(c.memory)})
-		if err != nil {
-			return nil, fmt.Errorf("--stem-cells %s: %w", c.kind, err)
-		}
-	}
-	return m, nil
+	return m, defaults, nil
 }
 
 // poolConfig is the container pool's for cfg and the stem cells of m.

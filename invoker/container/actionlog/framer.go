@@ -19,6 +19,7 @@ const maxFrames = 1024
 // per stream.
 type Framer struct {
 	limit int64
+	grace time.Duration
 
 	// changed holds a token when something happened since Collect last looked.
 	changed chan struct{}
@@ -43,12 +44,16 @@ type streamState struct {
 // its user code does not keeps actions from ending their logs early; runtimes
 // that others made know none.
 func New(limit int64, mark string) *Framer {
-	f := &Framer{limit: limit, changed: make(chan struct{}, 1)}
+	f := &Framer{limit: limit, grace: Grace, changed: make(chan struct{}, 1)}
 	for i := range f.streams {
 		f.streams[i].partial.sentinel = []byte(Sentinel + mark)
 	}
 	return f
 }
+
+// SetGrace replaces Grace where output takes longer to arrive. It is called before
+// anything else.
+func (f *Framer) SetGrace(d time.Duration) { f.grace = d }
 
 // Write takes what was printed on a stream. It never blocks.
 func (f *Framer) Write(stream Stream, p []byte) {
@@ -112,7 +117,7 @@ func (f *Framer) Begin() {
 // Collect returns the lines of the oldest activation that was not collected
 // yet. It waits for its sentinels if the query says so, at most
 // container.LogPatience in all and Idle after the last output. Otherwise it
-// takes everything that was printed, after a Grace that lets the readers catch
+// takes everything that was printed, after a grace that lets the readers catch
 // up with a runtime that has just failed (openwhisk-invoker.md 3.2). With a
 // limit of zero it returns no lines, but still takes them.
 func (f *Framer) Collect(ctx context.Context, q container.LogQuery) container.Logs {
@@ -120,7 +125,7 @@ func (f *Framer) Collect(ctx context.Context, q container.LogQuery) container.Lo
 	if q.WaitForSentinel {
 		complete = f.await(ctx, container.LogPatience(q.Limit))
 	} else {
-		f.await(ctx, Grace)
+		f.await(ctx, f.grace)
 	}
 	f.mu.Lock()
 	var out, err frame

@@ -23,6 +23,8 @@ type Options struct {
 	// Node, Python and Shell are kinds that the factory can start; the suite needs
 	// all three.
 	Node, Python, Shell string
+	// Image is the image of a kind, for factories that need one; else nil.
+	Image func(kind string) string
 	// SkeletonImage is the image for blackbox actions.
 	SkeletonImage string
 
@@ -132,6 +134,9 @@ func (s *suite) start(t *testing.T, kind string, change ...func(*container.Spec)
 	spec := container.Spec{
 		Name: fmt.Sprintf("suite-%d", sequence), Kind: kind, Memory: 128, Concurrency: 1,
 		Env: []string{"__OW_API_HOST=http://api.example:3233"},
+	}
+	if s.Image != nil {
+		spec.Image = s.Image(kind)
 	}
 	for _, c := range change {
 		c(&spec)

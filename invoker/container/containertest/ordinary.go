@@ -41,7 +41,7 @@ func (s *suite) roundTrip(t *testing.T) {
 func (s *suite) startErrors(t *testing.T) {
 	var user *container.StartError
 	if s.MissingKind != "" {
-		_, err := s.Start(within(t, patience), container.Spec{Name: "missing", Kind: s.MissingKind, Memory: 128, Concurrency: 1})
+		_, err := s.Start(within(t, patience), container.Spec{Name: "missing", Kind: s.MissingKind, Image: "example.invalid/no/such:runtime", Memory: 128, Concurrency: 1})
 		require.ErrorAs(t, err, &user)
 		assert.Equal(t, "The runtime '"+s.MissingKind+"' is not available on this server.", user.Text)
 	}

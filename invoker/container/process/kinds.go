@@ -14,9 +14,9 @@ import (
 	"go.uber.org/zap"
 )
 
-// skeletonImage is the one image that process containers can stand in for: it
-// runs an executable that comes with the action (openwhisk-invoker.md 1.9).
-const skeletonImage = "openwhisk/dockerskeleton"
+// skeletonImages are what process containers can stand in for: they run an
+// executable that comes with the action (openwhisk-invoker.md 1.9).
+var skeletonImages = []string{"openwhisk/dockerskeleton", "gowhisk/dockerskeleton"}
 
 // kinds says which interpreter runs a kind.
 type kinds struct {
@@ -104,13 +104,13 @@ func at(ns []int, i int) int {
 
 func distance(a, b int) int { return max(a-b, b-a) }
 
-// isSkeleton reports whether an image is the skeleton, of whatever registry and
+// isSkeleton reports whether an image is a skeleton, of whatever registry and
 // tag.
 func isSkeleton(image string) bool {
 	if slash := strings.LastIndexByte(image, '/'); strings.LastIndexByte(image, ':') > slash {
 		image = image[:strings.LastIndexByte(image, ':')]
 	}
-	return image == skeletonImage || strings.HasSuffix(image, "/"+skeletonImage)
+	return slices.ContainsFunc(skeletonImages, func(s string) bool { return image == s || strings.HasSuffix(image, "/"+s) })
 }
 
 // systemPaths are what programs of a Unix system need to run. Of /etc only what

@@ -123,7 +123,7 @@ func conform(t *testing.T, c Config, level Level, limits bool) {
 		return f
 	}, containertest.Options{
 		Node: "nodejs:20", Python: "python:3", Shell: "shell:1",
-		SkeletonImage: "openwhisk/dockerskeleton:nightly", MissingKind: "java:8",
+		SkeletonImage: "openwhisk/dockerskeleton:nightly", MissingKind: "swift:5.3",
 		LimitsMemory: true, LimitsProcesses: limits, LimitsDisk: level != LevelPlain,
 		HidesFiles:     level != LevelPlain || landlockVersion() > 0,
 		HidesProcesses: level != LevelPlain || landlockVersion() >= 6,

@@ -50,6 +50,7 @@ func TestKinds(t *testing.T) {
 		for image, want := range map[string]bool{
 			"openwhisk/dockerskeleton": true, "openwhisk/dockerskeleton:nightly": true,
 			"docker.io/openwhisk/dockerskeleton:1.2": true, "registry:5000/openwhisk/dockerskeleton": true,
+			"gowhisk/dockerskeleton:1":      true,
 			"evil-openwhisk/dockerskeleton": false, "openwhisk/dockerskeletons": false, "": false,
 		} {
 			assert.Equal(t, want, isSkeleton(image), image)

@@ -45,6 +45,8 @@ type Client struct {
 	dial    Dial
 	maxIdle int
 	closed  chan struct{}
+	// mark is sent with /init, where it is not empty.
+	mark string
 
 	mu   sync.Mutex // guards what follows; never held across I/O
 	idle []*conn    // most recently used last
@@ -61,6 +63,11 @@ func New(dial Dial, concurrency int) *Client {
 		busy:    make(map[*conn]struct{}),
 	}
 }
+
+// MarkLogs makes /init tell the runtime to write mark behind the sentinels of its
+// logs. Only runtimes of this project know what that means. It is called before
+// the first Post; mark holds letters and digits only.
+func (c *Client) MarkLogs(mark string) { c.mark = mark }
 
 // conn is a connection with its buffer.
 type conn struct {
@@ -82,7 +89,7 @@ func (c *Client) Post(ctx context.Context, path string, body []byte, maxBytes in
 		if err != nil {
 			return container.Response{}, err
 		}
-		response, state, err := exchange(ctx, k, path, body, maxBytes)
+		response, state, err := exchange(ctx, k, message{path: path, body: body, mark: c.markFor(path)}, maxBytes)
 		if err == nil && state == reusable {
 			c.release(k)
 			return response, nil
@@ -95,6 +102,14 @@ func (c *Client) Post(ctx context.Context, path string, body []byte, maxBytes in
 		}
 		return response, err
 	}
+}
+
+// markFor is the mark that goes with a request.
+func (c *Client) markFor(path string) string {
+	if path == "/init" {
+		return c.mark
+	}
+	return ""
 }
 
 // CloseIdle closes the connections that no call uses. A paused runtime may close

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/gowhisk/gowhisk/invoker/container"
+	"github.com/gowhisk/gowhisk/runtimes"
 )
 
 // state says what became of a connection.
@@ -30,14 +31,21 @@ const smallBody = 16 << 10
 // requests holds buffers for request headers and small bodies.
 var requests = sync.Pool{New: func() any { b := make([]byte, 0, smallBody+512); return &b }}
 
+// message is one request to a runtime.
+type message struct {
+	path string
+	body []byte
+	mark string // see Client.MarkLogs
+}
+
 // exchange sends a request and reads its answer.
-func exchange(ctx context.Context, k *conn, path string, body []byte, maxBytes int64) (container.Response, state, error) {
+func exchange(ctx context.Context, k *conn, m message, maxBytes int64) (container.Response, state, error) {
 	deadline, _ := ctx.Deadline() // the zero time means none
 	if err := k.SetDeadline(deadline); err != nil {
 		return container.Response{}, unsent, failure(ctx, err)
 	}
 	stop := cancelWith(ctx, k)
-	response, state, err := roundTrip(k, path, body, maxBytes)
+	response, state, err := roundTrip(k, m, maxBytes)
 	if !stop() && state == reusable {
 		state = broken // the cancellation may set a deadline at any time
 	}
@@ -72,8 +80,8 @@ func failure(ctx context.Context, err error) error {
 	return fmt.Errorf("%w: %w", container.ErrNoResponse, err)
 }
 
-func roundTrip(k *conn, path string, body []byte, maxBytes int64) (container.Response, state, error) {
-	if state, err := send(k, path, body); err != nil {
+func roundTrip(k *conn, m message, maxBytes int64) (container.Response, state, error) {
+	if state, err := send(k, m); err != nil {
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			return container.Response{}, state, err
 		}
@@ -88,23 +96,19 @@ func roundTrip(k *conn, path string, body []byte, maxBytes int64) (container.Res
 }
 
 // send writes the request.
-func send(k *conn, path string, body []byte) (state, error) {
+func send(k *conn, m message) (state, error) {
 	buffer := requests.Get().(*[]byte)
 	defer requests.Put(buffer)
-	b := append((*buffer)[:0], "POST "...)
-	b = append(b, path...)
-	b = append(b, " HTTP/1.1\r\nHost: action\r\nContent-Type: application/json\r\nAccept: application/json\r\nContent-Length: "...)
-	b = strconv.AppendInt(b, int64(len(body)), 10)
-	b = append(b, "\r\n\r\n"...)
+	b := appendHead((*buffer)[:0], m)
 	var n int64
 	var err error
-	if len(body) <= smallBody {
-		b = append(b, body...)
+	if len(m.body) <= smallBody {
+		b = append(b, m.body...)
 		var written int
 		written, err = k.Write(b)
 		n = int64(written)
 	} else {
-		parts := net.Buffers{b, body}
+		parts := net.Buffers{b, m.body}
 		n, err = parts.WriteTo(k.Conn)
 	}
 	*buffer = b[:0]
@@ -112,6 +116,20 @@ func send(k *conn, path string, body []byte) (state, error) {
 		return unsent, err
 	}
 	return broken, err
+}
+
+func appendHead(b []byte, m message) []byte {
+	b = append(b, "POST "...)
+	b = append(b, m.path...)
+	b = append(b, " HTTP/1.1\r\nHost: action\r\nContent-Type: application/json\r\nAccept: application/json\r\n"...)
+	if m.mark != "" {
+		b = append(b, runtimes.LogMarkHeader+": "...)
+		b = append(b, m.mark...)
+		b = append(b, "\r\n"...)
+	}
+	b = append(b, "Content-Length: "...)
+	b = strconv.AppendInt(b, int64(len(m.body)), 10)
+	return append(b, "\r\n\r\n"...)
 }
 
 // receive reads the answer.

@@ -7,4 +7,7 @@ import (
 	"github.com/gowhisk/gowhisk/runtimes/actionproxy"
 )
 
-func main() { os.Exit(actionproxy.Main(os.Args[1:])) }
+func main() {
+	hide()
+	os.Exit(actionproxy.Main(os.Args[1:]))
+}
