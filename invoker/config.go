@@ -13,6 +13,7 @@ import (
 	"github.com/adrg/xdg"
 
 	"github.com/gowhisk/gowhisk/invoker/activation"
+	"github.com/gowhisk/gowhisk/invoker/container/engine"
 	"github.com/gowhisk/gowhisk/invoker/pool"
 	"github.com/gowhisk/gowhisk/invoker/service"
 	"github.com/gowhisk/gowhisk/pkg/bus/kafka"
@@ -35,6 +36,8 @@ type Config struct {
 	ParameterKeys string `koanf:"parameter-keys" usage:"file of the keys that parameters of actions and packages are encrypted with, the controllers' own; empty decrypts none"`
 	Manifest      string `koanf:"runtimes-manifest" usage:"file of the runtimes manifest, the controllers' own; empty takes the built-in one"`
 	Events        bool   `koanf:"user-events" usage:"send an event for each activation to the topic events"`
+
+	Engine engine.Settings `koanf:",squash"`
 
 	Memory        int           `koanf:"memory" usage:"memory for action containers together, in MB"`
 	CPUs          int           `koanf:"cpus" usage:"how many CPUs the invoker itself uses; 0 is half of them, for actions need the others"`
@@ -70,6 +73,7 @@ func DefaultConfig() Config {
 		Addr:    "127.0.0.1:8085",
 		DataDir: filepath.Join(xdg.DataHome, "gowhisk-invoker"),
 
+		Engine:        engine.DefaultSettings(),
 		Memory:        2048,
 		StemCells:     true,
 		PauseGrace:    10 * time.Second,
@@ -113,7 +117,7 @@ func (c *Config) Validate() error {
 	check(c.FirstUID >= 0, "--first-uid %d: give a number from 0", c.FirstUID)
 	check(c.PauseGrace > 0 && c.IdleTimeout > 0 && c.MaxQueueAge > 0 && c.ShutdownTimeout > 0,
 		"--pause-grace, --idle-timeout, --max-queue-age and --shutdown-timeout: give durations above 0")
-	return errors.Join(append(errs, c.CouchDB.Validate(), c.Kafka.Validate())...)
+	return errors.Join(append(errs, c.Engine.Validate(), c.CouchDB.Validate(), c.Kafka.Validate())...)
 }
 
 // ordinal is the number at the end of a host's name, such as 3 for invoker-3.
@@ -142,27 +146,26 @@ func (c *Config) limits() entity.LimitRanges {
 	return r
 }
 
-func (c *Config) pool(m *runtimes.Manifest) pool.Config {
+func (c *Config) pool(m *runtimes.Manifest, startCost time.Duration) pool.Config {
 	p := pool.DefaultConfig(entity.Megabytes(c.Memory))
 	p.PauseGrace, p.IdleTimeout = c.PauseGrace, c.IdleTimeout
 	p.MaxParallelStarts = c.ParallelStart
 	p.MaxParallelUserStarts = 2 * c.ParallelStart
-	// A process starts in a fraction of the time that a container engine needs.
-	p.StartCostGuess = 80 * time.Millisecond
+	p.StartCostGuess = startCost
 	if c.StemCells {
 		p.StemCells = service.StemCells(m, c.MaxConcurrency)
 	}
 	return p
 }
 
-func (c *Config) service(id entity.InvokerID, uniqueName string, m *runtimes.Manifest) service.Config {
+func (c *Config) service(id entity.InvokerID, uniqueName string, m *runtimes.Manifest, startCost time.Duration) service.Config {
 	displayed := c.DisplayedName
 	if displayed == "" {
 		displayed = uniqueName
 	}
 	return service.Config{
 		ID: id, UniqueName: uniqueName, DisplayedName: displayed, AdminCredentials: c.AdminFile,
-		Pool: c.pool(m), Activation: activation.DefaultConfig(), MaxQueueAge: c.MaxQueueAge,
+		Pool: c.pool(m, startCost), Activation: activation.DefaultConfig(), MaxQueueAge: c.MaxQueueAge,
 		Limits: c.limits(), ContainerEnv: []string{"__OW_API_HOST=" + c.APIHost}, ShutdownTimeout: c.ShutdownTimeout,
 	}
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -23,11 +24,12 @@ func TestDocsListEveryOption(t *testing.T) {
 func TestDefaultConfigIsValid(t *testing.T) {
 	c := DefaultConfig()
 	require.NoError(t, c.Validate())
-	s := c.service(3, "host", runtimes.Default())
+	s := c.service(3, "host", runtimes.Default(), time.Second)
 	require.Equal(t, "host", s.DisplayedName)
 	require.NotEmpty(t, s.Pool.StemCells)
+	require.Equal(t, time.Second, s.Pool.StartCostGuess)
 	c.StemCells = false
-	require.Empty(t, c.pool(runtimes.Default()).StemCells)
+	require.Empty(t, c.pool(runtimes.Default(), time.Second).StemCells)
 }
 
 func TestFaultsSayWhatToChange(t *testing.T) {
@@ -42,6 +44,8 @@ func TestFaultsSayWhatToChange(t *testing.T) {
 		"--cpus":            func(c *Config) { c.CPUs = -1 },
 		"--parallel-starts": func(c *Config) { c.ParallelStart = 0 },
 		"--first-uid":       func(c *Config) { c.FirstUID = -1 },
+		"--containers":      func(c *Config) { c.Engine.Containers = "vm" },
+		"pull policy":       func(c *Config) { c.Engine.Docker.Pull = "x" },
 		"--pause-grace":     func(c *Config) { c.PauseGrace = 0 },
 		"--couchdb-prefix":  func(c *Config) { c.CouchDB.Prefix = "A" },
 		"--kafka-topic-pre": func(c *Config) { c.Kafka.TopicPrefix = "a b" },

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"path/filepath"
 	"strconv"
 	"time"
 
@@ -13,7 +12,7 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/gowhisk/gowhisk/invoker/container/process"
+	"github.com/gowhisk/gowhisk/invoker/container/engine"
 	"github.com/gowhisk/gowhisk/invoker/service"
 	"github.com/gowhisk/gowhisk/pkg/bus"
 	"github.com/gowhisk/gowhisk/pkg/bus/kafka"
@@ -23,7 +22,6 @@ import (
 	"github.com/gowhisk/gowhisk/pkg/metrics"
 	"github.com/gowhisk/gowhisk/pkg/runtimes"
 	"github.com/gowhisk/gowhisk/pkg/store/couchdb"
-	local "github.com/gowhisk/gowhisk/runtimes"
 )
 
 // member is this process as a part of its cluster.
@@ -135,18 +133,13 @@ func (m *member) assemble(ctx context.Context, cfg *Config, p parts) error {
 		return err
 	}
 	m.onClose(queue.Close)
-	found, err := local.Detect(ctx)
-	if err != nil {
-		return fmt.Errorf("looking for Node.js and Python: %w", err)
-	}
-	factory, err := process.Open(ctx, process.Config{
-		Dir: filepath.Join(p.dir.Path(), "containers"), Interpreters: found, ParallelStarts: cfg.ParallelStart,
-		FirstUID: cfg.firstUID(m.id), UIDs: uids, Log: m.log.Named("containers"),
+	factory, err := engine.Open(ctx, engine.Config{
+		Settings: cfg.Engine, Dir: p.dir.Path(), Owner: p.unique, Manifest: p.manifest, PoolMemory: entity.Megabytes(cfg.Memory),
+		MaxLogs: cfg.limits().Logs.Max, ParallelStarts: cfg.ParallelStart, FirstUID: cfg.firstUID(m.id), UIDs: uids, Log: m.log.Named("containers"),
 	})
 	if err != nil {
-		return fmt.Errorf("preparing action containers: %w", err)
+		return err
 	}
-	m.log.Info("actions run in " + factory.Isolation().String())
 	var events bus.Events
 	if cfg.Events {
 		if events, err = p.bus.Events(ctx); err != nil {
@@ -157,7 +150,7 @@ func (m *member) assemble(ctx context.Context, cfg *Config, p parts) error {
 		Queue: queue, Completer: p.bus, Pinger: p.bus, Entities: p.store.Entities(), Factory: factory, Manifest: p.manifest,
 		Keys: p.keys, Blocked: p.store, Events: events, Log: m.log.Named("invoker"), Registry: m.registry,
 	}
-	m.service, err = service.New(ctx, cfg.service(m.id, p.unique, p.manifest), deps)
+	m.service, err = service.New(ctx, cfg.service(m.id, p.unique, p.manifest, factory.StartCost), deps)
 	if err != nil {
 		return errors.Join(err, factory.Close())
 	}

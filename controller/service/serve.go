@@ -19,13 +19,13 @@ import (
 // until ctx ends; see Serve. Until then a proxy that is refused a connection goes to
 // another controller. ready is called with the address when requests are taken.
 func (s *Service) Run(ctx context.Context, ready func(net.Addr)) error {
-	return s.serve(ctx, func() (net.Listener, error) {
+	return s.serve(ctx, func() ([]net.Listener, error) {
 		listener, err := new(net.ListenConfig).Listen(ctx, "tcp", s.cfg.Address)
 		if err != nil {
 			return nil, fmt.Errorf("listen on %s (is another process using the port?): %w", s.cfg.Address, err)
 		}
 		ready(listener.Addr())
-		return listener, nil
+		return []net.Listener{listener}, nil
 	})
 }
 
@@ -33,25 +33,31 @@ func (s *Service) Run(ctx context.Context, ready func(net.Addr)) error {
 // reach a slow client.
 const writeSlack = time.Minute
 
-// Serve serves on listener until ctx ends, or one of the service's loops fails. Then it
+// Serve serves on the listeners until ctx ends, or one of the service's loops fails. Then it
 // stops in steps, so that no request is cut short:
 //
 //  1. It says that it is going: /ready and /ping fail, and the other controllers count it
 //     out.
 //  2. For Times.Drain it takes requests as before, until a load balancer has noticed.
-//  3. The listener is closed. For Times.Lame requests are still served on connections
+//  3. The listeners are closed. For Times.Lame requests are still served on connections
 //     that exist, and each answer ends its connection: a proxy's idle connections are
 //     closed by the proxy, if it keeps them for less than that.
 //  4. Requests under way are let finish, waiting calls included, for Times.Shutdown.
 //
 // Sequences, compositions and fires that are under way then are left to the next life,
-// which begins by going on with them. Serve closes the listener and the service.
-func (s *Service) Serve(ctx context.Context, listener net.Listener) error {
-	defer listener.Close()
-	return s.serve(ctx, func() (net.Listener, error) { return listener, nil })
+// which begins by going on with them. Serve closes the listeners and the service.
+func (s *Service) Serve(ctx context.Context, listeners ...net.Listener) error {
+	defer closeAll(listeners)
+	return s.serve(ctx, func() ([]net.Listener, error) { return listeners, nil })
 }
 
-func (s *Service) serve(ctx context.Context, listen func() (net.Listener, error)) error {
+func closeAll(listeners []net.Listener) {
+	for _, l := range listeners {
+		l.Close()
+	}
+}
+
+func (s *Service) serve(ctx context.Context, listen func() ([]net.Listener, error)) error {
 	defer s.Close()
 	if err := s.enter(ctx); err != nil {
 		if ctx.Err() != nil { // it was stopped before it began
@@ -84,31 +90,33 @@ func (s *Service) serve(ctx context.Context, listen func() (net.Listener, error)
 		})
 	}
 	s.awaitInvokers(serving)
-	listener, err := listen()
+	listeners, err := listen()
 	if err != nil {
 		stop()
 		return errors.Join(err, group.Wait())
 	}
-	defer listener.Close()
+	defer closeAll(listeners)
 	s.phase.set(accepting)
-	group.Go(func() error {
-		err := server.Serve(listener)
-		if s.phase.is(accepting) || s.phase.is(leaving) { // it was not closed by us
-			halt()
-			return fmt.Errorf("serve on %s: %w", listener.Addr(), err)
-		}
-		return nil
-	})
+	for _, listener := range listeners {
+		group.Go(func() error {
+			err := server.Serve(listener)
+			if s.phase.is(accepting) || s.phase.is(leaving) { // it was not closed by us
+				halt()
+				return fmt.Errorf("serve on %s: %w", listener.Addr(), err)
+			}
+			return nil
+		})
+	}
 	group.Go(func() error {
 		<-serving.Done()
 		defer stop() // when nobody needs the loops any more
-		return s.shutdown(server, listener)
+		return s.shutdown(server, listeners)
 	})
 	return group.Wait()
 }
 
 // shutdown stops the server as Serve says.
-func (s *Service) shutdown(server *http.Server, listener net.Listener) error {
+func (s *Service) shutdown(server *http.Server, listeners []net.Listener) error {
 	s.phase.set(leaving)
 	if s.cluster != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), s.cfg.Times.Publish)
@@ -118,7 +126,7 @@ func (s *Service) shutdown(server *http.Server, listener net.Listener) error {
 	time.Sleep(s.cfg.Times.Drain)
 	s.phase.set(lame)
 	if s.cfg.Times.Lame > 0 {
-		listener.Close()
+		closeAll(listeners)
 		time.Sleep(s.cfg.Times.Lame)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.Times.Shutdown)
@@ -129,7 +137,7 @@ func (s *Service) shutdown(server *http.Server, listener net.Listener) error {
 			zap.Duration("after", s.cfg.Times.Shutdown))
 		return server.Close()
 	}
-	if errors.Is(err, net.ErrClosed) { // the listener, above
+	if errors.Is(err, net.ErrClosed) { // the listeners, above
 		return nil
 	}
 	return err

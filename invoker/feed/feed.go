@@ -91,6 +91,9 @@ func New(cfg Config, queue bus.Queue, actions *Actions, settler Settler, p Pool,
 func (f *Feed) Run(ctx context.Context, feeding func()) error {
 	defer f.fetches.Wait()
 	if err := f.recover(ctx); err != nil {
+		if ctx.Err() != nil { // stopped before it began: the next start recovers
+			return nil
+		}
 		return fmt.Errorf("recovering unfinished activations: %w", err)
 	}
 	feeding()

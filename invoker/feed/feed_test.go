@@ -298,6 +298,15 @@ func TestRecovery(t *testing.T) {
 	require.Empty(t, w.submitted)
 }
 
+// TestStopBeforeTheBeginning is no failure.
+func TestStopBeforeTheBeginning(t *testing.T) {
+	w := newWorld(t, t.TempDir()+"/db", 10)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.NoError(t, w.feed.Run(ctx, func() { t.Error("it feeds") }))
+	w.start() // and stops with the test
+}
+
 func TestStopHandsBackWhatWasNotSubmitted(t *testing.T) {
 	path := t.TempDir() + "/db"
 	w := newWorld(t, path, 10)

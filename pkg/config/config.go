@@ -85,6 +85,10 @@ func Flags(flags *pflag.FlagSet, cfg any) {
 		case []string:
 			flags.StringSlice(o.Key, v, o.Usage)
 		default:
+			if o.value.Kind() == reflect.String { // a type of its own, such as an enumeration
+				flags.String(o.Key, o.value.String(), o.Usage)
+				continue
+			}
 			panic(fmt.Sprintf("config: key %s has the unsupported type %T", o.Key, v))
 		}
 	}
@@ -135,6 +139,8 @@ func Print(w io.Writer, cfg any) error {
 		value := o.value.Interface()
 		if d, ok := value.(time.Duration); ok {
 			value = d.String()
+		} else if o.value.Kind() == reflect.String {
+			value = o.value.String()
 		}
 		if err := k.Set(o.Key, value); err != nil {
 			return err

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/adrg/xdg"
+
+	"github.com/gowhisk/gowhisk/invoker/container/engine"
 )
 
 // Config is the configuration of the standalone server; each field is a flag, an
@@ -25,6 +27,8 @@ type Config struct {
 	Synchronous   string        `koanf:"synchronous" usage:"normal survives the death of the process, full also a power loss, at a tenth of the speed"`
 	ParameterKeys string        `koanf:"parameter-keys" usage:"file of the keys that parameters of actions and packages are encrypted with; empty keeps them as they are sent"`
 	Retention     time.Duration `koanf:"activation-retention" usage:"how long activation records are kept; 0 keeps them for ever"`
+
+	Engine engine.Settings `koanf:",squash"`
 
 	Memory        int           `koanf:"memory" usage:"memory for action containers together, in MB"`
 	CPUs          int           `koanf:"cpus" usage:"how many CPUs the server itself uses; 0 is half of them, for actions need the others"`
@@ -58,6 +62,7 @@ func DefaultConfig() Config {
 		Synchronous: "normal",
 		Retention:   7 * 24 * time.Hour,
 
+		Engine:        engine.DefaultSettings(),
 		Memory:        2048,
 		StemCells:     []string{"auto"},
 		PauseGrace:    10 * time.Second,
@@ -103,6 +108,9 @@ func (c *Config) Validate() error {
 		"--pause-grace, --idle-timeout, --max-queue-age and --shutdown-timeout: give durations above 0")
 	check(c.InvocationsPerMinute >= 0 && c.ConcurrentInvocations >= 0 && c.FiresPerMinute >= 0,
 		"--invocations-per-minute, --concurrent-invocations and --fires-per-minute: give numbers of at least 0")
+	if err := c.Engine.Validate(); err != nil {
+		errs = append(errs, err)
+	}
 	if _, err := c.stemCells(); err != nil {
 		errs = append(errs, err)
 	}

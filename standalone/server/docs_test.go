@@ -39,7 +39,7 @@ func TestDocsListEveryOption(t *testing.T) {
 // TestDocsListEveryMetric runs one action, so that every metric has a value, and
 // compares the page with what is gathered.
 func TestDocsListEveryMetric(t *testing.T) {
-	cfg := DefaultConfig()
+	cfg := processes()
 	cfg.Addr, cfg.Ephemeral, cfg.StemCells = "127.0.0.1:0", true, []string{"none"}
 	s, err := New(t.Context(), cfg, Build{}, zaptest.NewLogger(t))
 	require.NoError(t, err)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/gowhisk/gowhisk/invoker/container/engine"
 	"github.com/gowhisk/gowhisk/invoker/pool"
 	invoker "github.com/gowhisk/gowhisk/invoker/service"
 	"github.com/gowhisk/gowhisk/pkg/entity"
@@ -15,14 +16,10 @@ import (
 // errNoRuntime: there is nothing that actions could be written in.
 var errNoRuntime = errors.New("neither Node.js nor Python was found: install one of them, or put its directory on the PATH")
 
-// localManifest is the operator's manifest, else the built-in one with the
-// interpreters of this machine as their families' defaults, with the stem cells
-// that the configuration wants.
-func localManifest(found []runtimes.Interpreter, cfg Config) (*pkgruntimes.Manifest, error) {
-	m, err := pkgruntimes.Load(cfg.Manifest)
-	if err != nil {
-		return nil, fmt.Errorf("--runtimes-manifest: %w", err)
-	}
+// localManifest is the operator's manifest as it is, else the built-in one with the
+// interpreters of this machine as their families' defaults where actions run in
+// them, with the stem cells that the configuration wants.
+func localManifest(m *pkgruntimes.Manifest, e *engine.Engine, cfg Config) (*pkgruntimes.Manifest, error) {
 	cells, err := cfg.stemCells()
 	if err != nil {
 		return nil, err
@@ -31,9 +28,9 @@ func localManifest(found []runtimes.Interpreter, cfg Config) (*pkgruntimes.Manif
 		return m, nil
 	}
 	m = m.WithoutStemCells()
-	var defaults []string
-	if cfg.Manifest == "" {
-		if m, defaults, err = withLocalDefaults(m, found); err != nil {
+	defaults := e.Kinds
+	if cfg.Manifest == "" && e.Interpreters != nil {
+		if m, defaults, err = withLocalDefaults(m, e.Interpreters); err != nil {
 			return nil, err
 		}
 	}
@@ -75,13 +72,12 @@ func withLocalDefaults(m *pkgruntimes.Manifest, found []runtimes.Interpreter) (*
 }
 
 // poolConfig is the container pool's for cfg and the stem cells of m.
-func poolConfig(cfg Config, m *pkgruntimes.Manifest) pool.Config {
+func poolConfig(cfg Config, m *pkgruntimes.Manifest, startCost time.Duration) pool.Config {
 	c := pool.DefaultConfig(entity.Megabytes(cfg.Memory))
 	c.PauseGrace, c.IdleTimeout = cfg.PauseGrace, cfg.IdleTimeout
 	c.MaxParallelStarts = cfg.ParallelStart
 	c.MaxParallelUserStarts = 2 * cfg.ParallelStart
-	// A process starts in a fraction of the time that a container engine needs.
-	c.StartCostGuess = 80 * time.Millisecond
+	c.StartCostGuess = startCost
 	c.StemCells = invoker.StemCells(m, cfg.MaxConcurrency)
 	return c
 }

@@ -6,7 +6,10 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"go.uber.org/zap/zaptest"
 
+	"github.com/gowhisk/gowhisk/invoker/container/engine"
+	pkgruntimes "github.com/gowhisk/gowhisk/pkg/runtimes"
 	"github.com/gowhisk/gowhisk/runtimes"
 )
 
@@ -24,7 +27,7 @@ func TestLocalManifest(t *testing.T) {
 	found := []runtimes.Interpreter{{Family: "nodejs", Kind: "nodejs:22"}, {Family: "python", Kind: "python:3.7"}, {Family: "python", Kind: "python:3.12"}}
 
 	t.Run("built in, with this machine's versions as defaults", func(t *testing.T) {
-		m, err := localManifest(found, DefaultConfig())
+		m, err := localManifest(pkgruntimes.Default(), &engine.Engine{Interpreters: found}, DefaultConfig())
 		require.NoError(t, err)
 		for kind, want := range map[string]string{"nodejs:default": "nodejs:22", "python:default": "python:3.12", "ruby:default": "ruby:3.1"} {
 			r, err := m.Resolve(kind)
@@ -33,10 +36,21 @@ func TestLocalManifest(t *testing.T) {
 			require.Len(t, r.StemCells, map[bool]int{true: 1}[r.Family != "ruby"], kind)
 		}
 	})
+	t.Run("built in, with images", func(t *testing.T) {
+		m, err := localManifest(pkgruntimes.Default(), &engine.Engine{Kinds: []string{"nodejs:20"}}, DefaultConfig())
+		require.NoError(t, err)
+		for kind, want := range map[string]int{"nodejs:default": 1, "python:default": 0} {
+			r, err := m.Resolve(kind)
+			require.NoError(t, err)
+			require.Len(t, r.StemCells, want, kind)
+		}
+	})
 	t.Run("the operator's, as it is", func(t *testing.T) {
 		cfg := DefaultConfig()
 		cfg.Manifest = file
-		m, err := localManifest(nil, cfg)
+		given, err := pkgruntimes.Load(file)
+		require.NoError(t, err)
+		m, err := localManifest(given, &engine.Engine{}, cfg)
 		require.NoError(t, err)
 		require.Equal(t, []string{"blackbox", "nodejs:20", "ruby:2.5", "sequence"}, m.Kinds())
 		node, err := m.Resolve("nodejs:default")
@@ -45,7 +59,7 @@ func TestLocalManifest(t *testing.T) {
 		require.Equal(t, 2, node.StemCells[0].InitialCount)
 
 		cfg.StemCells = []string{"ruby:2.5=1:128"}
-		m, err = localManifest(nil, cfg)
+		m, err = localManifest(given, &engine.Engine{}, cfg)
 		require.NoError(t, err)
 		node, err = m.Resolve("nodejs:20")
 		require.NoError(t, err)
@@ -54,7 +68,8 @@ func TestLocalManifest(t *testing.T) {
 	t.Run("a file that is none", func(t *testing.T) {
 		cfg := DefaultConfig()
 		cfg.Manifest = file + "x"
-		_, err := localManifest(found, cfg)
+		cfg.Addr, cfg.Ephemeral = "127.0.0.1:0", true
+		_, err := New(t.Context(), cfg, Build{}, zaptest.NewLogger(t))
 		require.ErrorContains(t, err, "--runtimes-manifest")
 	})
 }

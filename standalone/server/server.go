@@ -8,9 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"path/filepath"
-	"slices"
-	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
@@ -20,15 +17,15 @@ import (
 	"github.com/gowhisk/gowhisk/controller/retention"
 	controller "github.com/gowhisk/gowhisk/controller/service"
 	"github.com/gowhisk/gowhisk/invoker/activation"
-	"github.com/gowhisk/gowhisk/invoker/container/process"
+	"github.com/gowhisk/gowhisk/invoker/container/engine"
 	invoker "github.com/gowhisk/gowhisk/invoker/service"
 	"github.com/gowhisk/gowhisk/pkg/bus/local"
 	"github.com/gowhisk/gowhisk/pkg/datadir"
 	"github.com/gowhisk/gowhisk/pkg/encryption"
 	"github.com/gowhisk/gowhisk/pkg/entity"
 	"github.com/gowhisk/gowhisk/pkg/metrics"
+	pkgruntimes "github.com/gowhisk/gowhisk/pkg/runtimes"
 	"github.com/gowhisk/gowhisk/pkg/store/sqlite"
-	"github.com/gowhisk/gowhisk/runtimes"
 	"github.com/gowhisk/gowhisk/standalone/admin"
 )
 
@@ -55,9 +52,10 @@ type Server struct {
 	log        *zap.Logger
 	dir        *datadir.Dir
 	listener   net.Listener
+	gateway    net.Listener // for containers that do not reach listener; else nil
 	metrics    net.Listener // nil if they are not served
 	db         *sqlite.DB
-	found      []runtimes.Interpreter
+	engine     *engine.Engine
 	controller *controller.Service
 	invoker    *invoker.Service
 	registry   *prometheus.Registry
@@ -148,13 +146,9 @@ func createSubjects(ctx context.Context, db *sqlite.DB) error {
 
 // assemble puts controller, queue and invoker together.
 func (s *Server) assemble(ctx context.Context, build Build) error {
-	var err error
-	if s.found, err = s.interpreters(ctx); err != nil {
-		return err
-	}
-	manifest, err := localManifest(s.found, s.cfg)
+	manifest, err := pkgruntimes.Load(s.cfg.Manifest)
 	if err != nil {
-		return err
+		return fmt.Errorf("--runtimes-manifest: %w", err)
 	}
 	messages := local.New(s.db, local.Options{MaxMessage: s.keys.MaxMessage(local.DefaultMaxMessage)})
 	queue, err := messages.Queue(0)
@@ -163,9 +157,15 @@ func (s *Server) assemble(ctx context.Context, build Build) error {
 	}
 	s.closers = append(s.closers, queue.Close)
 
-	factory, err := s.containers(ctx)
+	factory, err := s.containers(ctx, manifest)
 	if err != nil {
 		return err
+	}
+	if manifest, err = localManifest(manifest, factory, s.cfg); err != nil {
+		return errors.Join(err, factory.Close())
+	}
+	if err = s.listenToContainers(); err != nil {
+		return errors.Join(err, factory.Close())
 	}
 	s.controller, err = controller.New(s.controllerConfig(build), controller.Deps{
 		Entities: encryption.Entities(s.db.Entities(), s.keys), Activations: s.db.Activations(), Subjects: s.db.Subjects(), Deliveries: s.db.Deliveries(),
@@ -177,7 +177,7 @@ func (s *Server) assemble(ctx context.Context, build Build) error {
 	}
 	messages.HandleCompletions(controllerID, s.controller.Completed)
 	s.invoker, err = invoker.New(ctx, invoker.Config{
-		Pool: poolConfig(s.cfg, manifest), Activation: activation.DefaultConfig(),
+		Pool: poolConfig(s.cfg, manifest, factory.StartCost), Activation: activation.DefaultConfig(),
 		MaxQueueAge: s.cfg.MaxQueueAge, Limits: s.limits(), ShutdownTimeout: s.cfg.ShutdownTimeout,
 		ContainerEnv: []string{"__OW_API_HOST=" + s.apiHost()},
 	}, invoker.Deps{
@@ -208,28 +208,6 @@ func (s *Server) controllerLog() *zap.Logger {
 		log = log.WithOptions(zap.IncreaseLevel(zap.WarnLevel))
 	}
 	return log
-}
-
-// apiHost is where actions reach the API.
-func (s *Server) apiHost() string {
-	if s.cfg.APIHost != "" {
-		return s.cfg.APIHost
-	}
-	return s.URL()
-}
-
-func (s *Server) containers(ctx context.Context) (*process.Factory, error) {
-	factory, err := process.Open(ctx, process.Config{
-		Dir:            filepath.Join(s.dir.Path(), "containers"),
-		Interpreters:   s.found,
-		ParallelStarts: s.cfg.ParallelStart,
-		Log:            s.log.Named("containers"),
-	})
-	if err != nil {
-		return nil, fmt.Errorf("preparing action containers: %w", err)
-	}
-	s.log.Info("actions run in " + factory.Isolation().String())
-	return factory, nil
 }
 
 func (s *Server) controllerConfig(build Build) controller.Config {
@@ -264,7 +242,7 @@ func (s *Server) Run(ctx context.Context, ready func(context.Context) error) (er
 	group.Go(func() error { return s.invoker.Run(invokerCtx) })
 	group.Go(func() error {
 		defer stopInvoker()
-		return s.controller.Serve(groupCtx, s.listener)
+		return s.controller.Serve(groupCtx, s.listeners()...)
 	})
 	group.Go(func() error {
 		kept := map[string]retention.Expirer{"activation records": s.db.Activations(), "deliveries to webhooks": s.db.Deliveries()}
@@ -290,20 +268,4 @@ func (s *Server) close() error {
 	}
 	s.closers = nil
 	return errors.Join(errs...)
-}
-
-// interpreters finds the languages of this machine.
-func (s *Server) interpreters(ctx context.Context) ([]runtimes.Interpreter, error) {
-	found, err := runtimes.Detect(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("looking for Node.js and Python: %w", err)
-	}
-	return found, nil
-}
-
-// Runs reports whether actions of the kind, or of its family's default, can run
-// on this machine.
-func (s *Server) Runs(kind string) bool {
-	family, _, _ := strings.Cut(kind, ":")
-	return slices.ContainsFunc(s.found, func(i runtimes.Interpreter) bool { return i.Family == family })
 }

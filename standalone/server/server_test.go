@@ -13,13 +13,22 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap/zaptest"
 
+	"github.com/gowhisk/gowhisk/invoker/container/engine"
 	"github.com/gowhisk/gowhisk/pkg/store"
 	"github.com/gowhisk/gowhisk/pkg/store/sqlite"
 )
 
+// processes is a configuration with which a Docker engine on this machine changes
+// nothing.
+func processes() Config {
+	cfg := DefaultConfig()
+	cfg.Engine.Containers = engine.Process
+	return cfg
+}
+
 // TestPublishedKeysAreForNewDatabases: a subject that was deleted stays deleted.
 func TestPublishedKeysAreForNewDatabases(t *testing.T) {
-	cfg := DefaultConfig()
+	cfg := processes()
 	cfg.Addr, cfg.DataDir, cfg.StemCells = "127.0.0.1:0", t.TempDir(), []string{"none"}
 	start := func() {
 		s, err := New(t.Context(), cfg, Build{}, zaptest.NewLogger(t))
@@ -60,6 +69,7 @@ func TestConfigNamesWhatToChange(t *testing.T) {
 		{func(c *Config) { c.IdleTimeout = 0 }, "--idle-timeout"},
 		{func(c *Config) { c.FiresPerMinute = -1 }, "--fires-per-minute"},
 		{func(c *Config) { c.CPUs = -1 }, "--cpus"},
+		{func(c *Config) { c.Engine.Containers = "vm" }, "--containers"},
 		{func(c *Config) { c.StemCells = []string{"nodejs:20"} }, "--stem-cells"},
 		{func(c *Config) { c.StemCells = []string{"nodejs:20=0"} }, "--stem-cells"},
 	} {
@@ -73,7 +83,7 @@ func TestMetricsAddressInUseIsToldAtStart(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer taken.Close()
-	cfg := DefaultConfig()
+	cfg := processes()
 	cfg.Addr, cfg.Ephemeral, cfg.MetricsAddr = "127.0.0.1:0", true, taken.Addr().String()
 	_, err = New(t.Context(), cfg, Build{}, zaptest.NewLogger(t))
 	require.ErrorContains(t, err, "--metrics-addr")
@@ -81,7 +91,7 @@ func TestMetricsAddressInUseIsToldAtStart(t *testing.T) {
 
 // TestOperatorsAskOnTheMetricsAddress: and nowhere else.
 func TestOperatorsAskOnTheMetricsAddress(t *testing.T) {
-	cfg := DefaultConfig()
+	cfg := processes()
 	cfg.Addr, cfg.MetricsAddr, cfg.Ephemeral, cfg.StemCells = "127.0.0.1:0", "127.0.0.1:0", true, []string{"none"}
 	cfg.AdminFile = filepath.Join(t.TempDir(), "credentials")
 	require.NoError(t, os.WriteFile(cfg.AdminFile, []byte("operator:secret\n"), 0o600))

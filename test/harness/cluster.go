@@ -128,7 +128,7 @@ func (c *Cluster) NewInvoker(t testing.TB, n, port int) *Member {
 	dir := filepath.Join(TempDir(t), "data")
 	m := &Member{Private: fmt.Sprintf("127.0.0.1:%d", port)}
 	args := append([]string{
-		"--addr", m.Private, "--id", fmt.Sprint(n), "--data-dir", dir, "--api-host", c.URL(),
+		"--addr", m.Private, "--id", fmt.Sprint(n), "--data-dir", dir, "--api-host", c.URL(), "--containers", "process",
 	}, c.Flags()...)
 	args = append(args, c.options.InvokerFlags...)
 	binary := Program(t, "invoker")

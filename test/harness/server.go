@@ -102,6 +102,15 @@ type Process struct {
 	exited chan struct{} // closed when the process was reaped
 }
 
+// Containers is what the servers' actions run in: processes, or what the environment
+// variable GOWHISK_TEST_CONTAINERS says.
+func Containers() string {
+	if c := os.Getenv("GOWHISK_TEST_CONTAINERS"); c != "" {
+		return c
+	}
+	return "process"
+}
+
 // Launch starts `gowhisk serve` and does not wait for it.
 func Launch(t testing.TB, o Options) *Process {
 	t.Helper()
@@ -120,6 +129,7 @@ func Launch(t testing.TB, o Options) *Process {
 		args = append(args, "--invocations-per-minute", "1000000",
 			"--concurrent-invocations", "100000", "--fires-per-minute", "1000000")
 	}
+	args = append(args, "--containers", Containers())
 	cmd := exec.Command(Binary(t), append(args, o.Flags...)...)
 	cmd.Env = append(os.Environ(), o.Env...)
 
