@@ -23,6 +23,7 @@ type Factory struct {
 	api    *client.Client
 	images *images
 	starts chan struct{} // a token per start under way
+	untidy chan struct{} // holds a token when a container could not be removed
 
 	// ctx ends with Close; running counts the goroutines that then end.
 	ctx     context.Context
@@ -54,6 +55,7 @@ func Open(ctx context.Context, config Config) (*Factory, error) {
 	f := &Factory{
 		config: config, log: config.Log,
 		starts:     make(chan struct{}, config.ParallelStarts),
+		untidy:     make(chan struct{}, 1),
 		containers: make(map[string]*Container),
 	}
 	f.ctx, f.cancel = context.WithCancel(context.Background())
@@ -78,6 +80,7 @@ func (f *Factory) open(ctx context.Context) error {
 		return err
 	}
 	f.running.Go(f.watch)
+	f.running.Go(f.tidy)
 	return nil
 }
 
