@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/gowhisk/gowhisk/pkg/entity"
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 )
 
@@ -33,6 +34,8 @@ type Config struct {
 	// IsManagedImage says of a blackbox action's image that it is one of the
 	// platform's, as the runtimes manifest does. By default none is.
 	IsManagedImage func(image string) bool
+	// Registry takes the factory's metrics, by default none does.
+	Registry prometheus.Registerer
 	// Log, by default none.
 	Log *zap.Logger
 }

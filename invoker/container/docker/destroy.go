@@ -15,19 +15,21 @@ import (
 // Destroy implements container.Container. It may be repeated after an error, but
 // need not: the factory goes on trying until the container is gone.
 func (c *Container) Destroy(ctx context.Context) error {
+	c.destroying.Lock()
+	defer c.destroying.Unlock()
+	if c.gone {
+		return nil
+	}
 	err := c.destroy(ctx)
+	count(c.factory.metrics.removals, err)
 	if err != nil {
 		c.factory.tidyLater()
 	}
 	return err
 }
 
+// destroy removes the container. Callers hold c.destroying.
 func (c *Container) destroy(ctx context.Context) error {
-	c.destroying.Lock()
-	defer c.destroying.Unlock()
-	if c.gone {
-		return nil
-	}
 	c.mu.Lock()
 	c.destroyed = true
 	isPaused := c.isPaused

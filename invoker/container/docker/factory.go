@@ -30,7 +30,8 @@ type Factory struct {
 	cancel  context.CancelFunc
 	running sync.WaitGroup
 
-	warned sync.Map // what was warned of, once
+	metrics *metrics
+	warned  sync.Map // what was warned of, once
 
 	mu         sync.Mutex // guards what follows; never held across I/O
 	network    network
@@ -58,6 +59,7 @@ func Open(ctx context.Context, config Config) (*Factory, error) {
 		untidy:     make(chan struct{}, 1),
 		containers: make(map[string]*Container),
 	}
+	f.metrics = newMetrics(config.Registry, func() float64 { return float64(len(f.all())) })
 	f.ctx, f.cancel = context.WithCancel(context.Background())
 	if err := f.open(ctx); err != nil {
 		return nil, errors.Join(err, f.Close())
@@ -126,8 +128,10 @@ func (f *Factory) Start(ctx context.Context, spec container.Spec) (container.Con
 	case <-ctx.Done():
 		return nil, startFailure(ctx, spec, ctx.Err())
 	}
-	c := f.newContainer(spec, i)
-	if err := c.start(ctx); err != nil {
+	c, began := f.newContainer(spec, i), time.Now()
+	err = c.start(ctx)
+	f.metrics.started(began, err)
+	if err != nil {
 		remove, cancel := context.WithTimeout(context.WithoutCancel(ctx), removeTimeout)
 		defer cancel()
 		return nil, startFailure(ctx, spec, errors.Join(err, c.Destroy(remove)))

@@ -27,6 +27,7 @@ func (f *Factory) watch() {
 			return
 		}
 		if !isDown {
+			f.metrics.breaks.Inc()
 			f.log.Warn("the connection to the Docker engine broke; trying again", zap.Error(explain(err)))
 		}
 		isDown = true
