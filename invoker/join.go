@@ -135,7 +135,7 @@ func (m *member) assemble(ctx context.Context, cfg *Config, p parts) error {
 	m.onClose(queue.Close)
 	factory, err := engine.Open(ctx, engine.Config{
 		Settings: cfg.Engine, Dir: p.dir.Path(), Owner: p.unique, Manifest: p.manifest, PoolMemory: entity.Megabytes(cfg.Memory),
-		MaxLogs: cfg.limits().Logs.Max, ParallelStarts: cfg.ParallelStart, FirstUID: cfg.firstUID(m.id), UIDs: uids, Log: m.log.Named("containers"),
+		MaxLogs: cfg.limits().Logs.Max, ParallelStarts: cfg.ParallelStart, FirstUID: cfg.firstUID(m.id), UIDs: uids, Registry: m.registry, Log: m.log.Named("containers"),
 	})
 	if err != nil {
 		return err

@@ -16,7 +16,7 @@ import (
 func (s *Server) containers(ctx context.Context, m *runtimes.Manifest) (*engine.Engine, error) {
 	e, err := engine.Open(ctx, engine.Config{
 		Settings: s.cfg.Engine, Dir: s.dir.Path(), Owner: "standalone", Manifest: m, PoolMemory: entity.Megabytes(s.cfg.Memory),
-		MaxLogs: s.limits().Logs.Max, ParallelStarts: s.cfg.ParallelStart, Log: s.log.Named("containers"),
+		MaxLogs: s.limits().Logs.Max, ParallelStarts: s.cfg.ParallelStart, Registry: s.registry, Log: s.log.Named("containers"),
 	})
 	s.engine = e
 	return e, err

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/gowhisk/gowhisk/pkg/entity"
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 )
 
@@ -36,6 +37,8 @@ type Config struct {
 	// ParallelStarts is how many containers may start at the same time, by default
 	// one per CPU and at least 2.
 	ParallelStarts int
+	// Registry takes the factory's metrics, by default none does.
+	Registry prometheus.Registerer
 	// Log, by default none.
 	Log *zap.Logger
 }
@@ -111,7 +114,7 @@ func DefaultSettings() Settings {
 // is wrong with it.
 func (c Config) withDefaults() (Config, error) {
 	if c.Dir == "" || c.Owner == "" {
-		return c, errors.New("Docker containers need a state directory and the name of their owner")
+		return c, errors.New("containers need a state directory and the name of their owner")
 	}
 	var err error
 	if c.Dir, err = filepath.Abs(c.Dir); err != nil {

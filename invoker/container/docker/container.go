@@ -93,6 +93,7 @@ func (c *Container) Call(ctx context.Context, path string, body []byte, maxBytes
 	// The kernel may have killed the runtime, or the interpreter below a proxy
 	// that lives to say so.
 	if ctx.Err() == nil && c.ranOutOfMemory(ctx, err != nil) {
+		c.factory.metrics.memory.Inc()
 		return container.Response{}, container.ErrOutOfMemory
 	}
 	return response, err

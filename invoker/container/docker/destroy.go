@@ -12,14 +12,24 @@ import (
 	"go.uber.org/zap"
 )
 
-// Destroy implements container.Container. It may be repeated after an error; what
-// it could not remove because the engine was away is removed when that comes back.
+// Destroy implements container.Container. It may be repeated after an error, but
+// need not: the factory goes on trying until the container is gone.
 func (c *Container) Destroy(ctx context.Context) error {
 	c.destroying.Lock()
 	defer c.destroying.Unlock()
 	if c.gone {
 		return nil
 	}
+	err := c.destroy(ctx)
+	count(c.factory.metrics.removals, err)
+	if err != nil {
+		c.factory.tidyLater()
+	}
+	return err
+}
+
+// destroy removes the container. Callers hold c.destroying.
+func (c *Container) destroy(ctx context.Context) error {
 	c.mu.Lock()
 	c.destroyed = true
 	isPaused := c.isPaused

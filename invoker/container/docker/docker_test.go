@@ -74,7 +74,7 @@ func engineClient(t *testing.T, host string) *client.Client {
 func open(t *testing.T, c Config) *Factory {
 	t.Helper()
 	if c.Log == nil {
-		log, err := zap.NewDevelopment(zap.IncreaseLevel(zap.WarnLevel))
+		log, err := zap.NewDevelopment(zap.IncreaseLevel(zap.ErrorLevel))
 		require.NoError(t, err)
 		c.Log = log
 	}

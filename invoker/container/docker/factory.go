@@ -23,13 +23,15 @@ type Factory struct {
 	api    *client.Client
 	images *images
 	starts chan struct{} // a token per start under way
+	untidy chan struct{} // holds a token when a container could not be removed
 
 	// ctx ends with Close; running counts the goroutines that then end.
 	ctx     context.Context
 	cancel  context.CancelFunc
 	running sync.WaitGroup
 
-	warned sync.Map // what was warned of, once
+	metrics *metrics
+	warned  sync.Map // what was warned of, once
 
 	mu         sync.Mutex // guards what follows; never held across I/O
 	network    network
@@ -54,8 +56,10 @@ func Open(ctx context.Context, config Config) (*Factory, error) {
 	f := &Factory{
 		config: config, log: config.Log,
 		starts:     make(chan struct{}, config.ParallelStarts),
+		untidy:     make(chan struct{}, 1),
 		containers: make(map[string]*Container),
 	}
+	f.metrics = newMetrics(config.Registry, func() float64 { return float64(len(f.all())) })
 	f.ctx, f.cancel = context.WithCancel(context.Background())
 	if err := f.open(ctx); err != nil {
 		return nil, errors.Join(err, f.Close())
@@ -78,6 +82,7 @@ func (f *Factory) open(ctx context.Context) error {
 		return err
 	}
 	f.running.Go(f.watch)
+	f.running.Go(f.tidy)
 	return nil
 }
 
@@ -123,8 +128,10 @@ func (f *Factory) Start(ctx context.Context, spec container.Spec) (container.Con
 	case <-ctx.Done():
 		return nil, startFailure(ctx, spec, ctx.Err())
 	}
-	c := f.newContainer(spec, i)
-	if err := c.start(ctx); err != nil {
+	c, began := f.newContainer(spec, i), time.Now()
+	err = c.start(ctx)
+	f.metrics.started(began, err)
+	if err != nil {
 		remove, cancel := context.WithTimeout(context.WithoutCancel(ctx), removeTimeout)
 		defer cancel()
 		return nil, startFailure(ctx, spec, errors.Join(err, c.Destroy(remove)))

@@ -53,7 +53,9 @@ func (s *images) pullNow(key pullKey, c credential, r request) error {
 		return err
 	}
 	began := time.Now()
-	if err := f.enginePull(ctx, r.name.String(), c.header); err != nil {
+	err = f.enginePull(ctx, r.name.String(), c.header)
+	f.metrics.pulled(began, err)
+	if err != nil {
 		f.log.Warn("an image could not be pulled", zap.String("image", r.name.String()),
 			zap.String("namespace", r.namespace), zap.Error(explain(err)))
 		return fmt.Errorf("pull %s: %w", r.name, explain(err))

@@ -38,8 +38,11 @@ func (c *Container) start(ctx context.Context) error {
 
 // create makes the engine create the container. A name that another container
 // has, perhaps of another server on the same engine, is made different: the
-// labels tell whose is whose.
+// labels tell whose is whose. The engine does not stop a creation when its client
+// goes; so that what it makes is known and can be removed, its answer is waited for.
 func (c *Container) create(ctx context.Context, n network) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.factory.config.StartTimeout)
+	defer cancel()
 	config, host := c.engineConfig(n)
 	name := c.spec.Name
 	created, err := c.factory.api.ContainerCreate(ctx, config, host, nil, nil, name)

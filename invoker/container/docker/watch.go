@@ -27,6 +27,7 @@ func (f *Factory) watch() {
 			return
 		}
 		if !isDown {
+			f.metrics.breaks.Inc()
 			f.log.Warn("the connection to the Docker engine broke; trying again", zap.Error(explain(err)))
 		}
 		isDown = true
@@ -79,9 +80,9 @@ func (f *Factory) notice(m events.Message) {
 	}
 }
 
-// order compares what the engine has with what there should be: containers that
-// ended unseen are told so, and what is nobody's is removed. After a break it also
-// sees to the network.
+// order compares what the engine has with what there should be, when the engine is
+// back after a break: containers that ended unseen are told so, the network is looked
+// after, and what is nobody's is removed.
 func (f *Factory) order(ctx context.Context, wasDown bool) error {
 	if !wasDown {
 		return nil
@@ -104,18 +105,59 @@ func (f *Factory) order(ctx context.Context, wasDown bool) error {
 	if err := f.openNetwork(ctx); err != nil {
 		return err
 	}
-	var errs []error
-	for _, c := range known {
-		if c.isDestroyed() { // nobody tries that again
-			errs = append(errs, c.Destroy(ctx))
-		}
-	}
-	errs = append(errs, f.sweep(ctx))
-	if err := errors.Join(errs...); err != nil {
+	if err := errors.Join(f.destroyLeft(ctx), f.sweep(ctx)); err != nil {
 		f.log.Warn("putting the containers in order failed", zap.Error(explain(err)))
 		return err
 	}
 	return nil
+}
+
+// minTidyPause and maxTidyPause are those between attempts to remove a container.
+const (
+	minTidyPause = 100 * time.Millisecond
+	maxTidyPause = 10 * time.Second
+)
+
+// tidyLater makes tidy look for containers that are to be removed.
+func (f *Factory) tidyLater() {
+	select {
+	case f.untidy <- struct{}{}:
+	default:
+	}
+}
+
+// tidy tries to remove what Destroy could not, because the engine was away or file
+// systems were busy, until it is gone or the factory closes.
+func (f *Factory) tidy() {
+	wait := minTidyPause
+	for f.ctx.Err() == nil {
+		select {
+		case <-f.untidy:
+		case <-f.ctx.Done():
+			return
+		}
+		if pause(f.ctx, wait) && f.destroyLeft(f.ctx) == nil {
+			wait = minTidyPause
+			continue
+		}
+		wait = min(2*wait, maxTidyPause) // a failure has put a token there
+	}
+}
+
+// destroyLeft destroys the containers whose Destroy failed.
+func (f *Factory) destroyLeft(ctx context.Context) error {
+	return inParallel(f.all(), func(c *Container) error {
+		if !c.isDestroyed() {
+			return nil
+		}
+		ctx, cancel := context.WithTimeout(ctx, removeTimeout)
+		defer cancel()
+		err := c.Destroy(ctx)
+		if err != nil {
+			f.log.Debug("removing a container failed again", zap.Error(err))
+		}
+		return err
+	})
 }
 
 // isStarted: the engine has reported that the container runs.

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
 	"github.com/gowhisk/gowhisk/invoker/container"
@@ -71,7 +72,9 @@ type Config struct {
 	ParallelStarts int
 	// FirstUID and UIDs are the users of processes; see process.Config.
 	FirstUID, UIDs int
-	Log            *zap.Logger
+	// Registry takes the metrics.
+	Registry prometheus.Registerer
+	Log      *zap.Logger
 }
 
 // Engine is a factory of containers, and what their owner has to know of them.
@@ -153,7 +156,7 @@ func (c *Config) imagesThere(ctx context.Context) (kinds []string, err error) {
 func (c *Config) docker(ctx context.Context, kinds []string) (*Engine, error) {
 	f, err := docker.Open(ctx, docker.Config{
 		Settings: c.Docker, Dir: filepath.Join(c.Dir, "docker"), Owner: c.Owner, PoolMemory: c.PoolMemory, MaxLogs: c.MaxLogs,
-		ParallelStarts: c.ParallelStarts, IsManagedImage: c.isManaged, Log: c.Log,
+		ParallelStarts: c.ParallelStarts, IsManagedImage: c.isManaged, Registry: c.Registry, Log: c.Log,
 	})
 	if err != nil {
 		return nil, err
