@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Recorder is an HTTP server on loopback through which actions tell a test that
+// Recorder is an HTTP server on this machine through which actions tell a test that
 // they run, and wait until the test lets them go on. Actions may open
 // connections, but may not write to files that a test could read; so this is
 // how a test knows what really ran.
@@ -41,7 +41,10 @@ func NewRecorder(t testing.TB) *Recorder {
 		case <-q.Context().Done():
 		}
 	})
-	r.server = httptest.NewServer(mux)
+	r.server = httptest.NewUnstartedServer(mux)
+	r.server.Listener.Close()
+	r.server.Listener = listenForActions(t)
+	r.server.Start()
 	t.Cleanup(func() {
 		r.server.CloseClientConnections() // those that wait at a gate
 		r.server.Close()

@@ -102,15 +102,6 @@ type Process struct {
 	exited chan struct{} // closed when the process was reaped
 }
 
-// Containers is what the servers' actions run in: processes, or what the environment
-// variable GOWHISK_TEST_CONTAINERS says.
-func Containers() string {
-	if c := os.Getenv("GOWHISK_TEST_CONTAINERS"); c != "" {
-		return c
-	}
-	return "process"
-}
-
 // Launch starts `gowhisk serve` and does not wait for it.
 func Launch(t testing.TB, o Options) *Process {
 	t.Helper()
