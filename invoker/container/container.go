@@ -83,6 +83,9 @@ type Response struct {
 	Body []byte
 	// Length is the answer's real length in bytes.
 	Length int64
+	// Quiet says of stdout and stderr that the activation printed nothing there,
+	// and that its end is not marked in the logs. Few runtimes say that.
+	Quiet [2]bool
 }
 
 // LogQuery says which logs to collect after an activation.

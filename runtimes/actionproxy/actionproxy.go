@@ -8,7 +8,7 @@
 // native:* executables speak the ActionLoop protocol (native.go); shell:* and
 // blackbox run a program per activation, as OpenWhisk's dockerskeleton does
 // (oneshot.go). Standard output and error of the user's code are the proxy's
-// own, never copied through it but for the one-shot kinds.
+// own, never copied through it but for the one-shot kinds, and in images (relay_linux.go).
 //
 // Contract: openwhisk-invoker.md section 1. /run passes payload and result
 // through as bytes; nothing here decodes them.
@@ -35,11 +35,28 @@ const version = "1.0.0"
 
 // Main is the proxy's command line; see options for the flags. It returns the
 // process's exit status when it was told to stop or could not start.
-func Main(args []string) int {
+func Main(args []string) int { return run(args, nil) }
+
+// ImageMain is Main for container images, where the user's output goes through the
+// proxy. Nothing may have been printed or started before.
+func ImageMain(args []string) int {
+	r, err := openRelay()
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "actionproxy: %v\n", err)
+		return 1
+	}
+	if r != nil {
+		defer r.close()
+	}
+	return run(args, r)
+}
+
+func run(args []string, r *relay) int {
 	// The proxy passes lines between two pipes and a socket: with one thread for
 	// that, none has to be woken for another, which takes a quarter off a warm run.
 	runtime.GOMAXPROCS(1)
 	o, err := parseOptions(args, os.Stderr)
+	o.relay = r
 	if err == nil {
 		err = serve(o)
 	}

@@ -26,6 +26,7 @@ type options struct {
 	sentinelMark string
 	readyFD      int // gets "ready\n" when /init is taken; -1: none
 	launcherFDs  descriptors
+	relay        *relay // nil: user code writes to the log streams itself
 }
 
 // descriptors are the ends of an already started launcher's pipes.

@@ -16,13 +16,20 @@ const (
 	stderr = 2
 )
 
-// endMarker returns a function that writes the sentinel, followed by mark, to both
-// log streams.
-func endMarker(mark string) func() {
+// endMarker returns a function that ends an activation's logs with the sentinel,
+// followed by mark. It returns the value of runtimes.LogQuietHeader: on which
+// streams it wrote none.
+func (o options) endMarker(mark string, concurrent bool) func() string {
+	if o.relay != nil {
+		// A reader that gave a mark reads the header. What several activations at
+		// once printed is nobody's.
+		return o.relay.marker(mark, mark != "" && !concurrent)
+	}
 	line := []byte(sentinel + mark + "\n")
-	return func() {
+	return func() string {
 		writeLog(stdout, line)
 		writeLog(stderr, line)
+		return ""
 	}
 }
 

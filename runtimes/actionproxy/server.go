@@ -30,6 +30,7 @@ type answer struct {
 	status int
 	body   []byte
 	owner  *buffer // holds body when not nil; put back after sending
+	quiet  string  // see runtimes.LogQuietHeader
 }
 
 // failure is an error whose text the action's author sees.
@@ -72,7 +73,7 @@ type server struct {
 	runner  runner
 	warmed  chan struct{} // closed when warm has returned
 	warmErr error         // read after warmed is closed
-	markEnd func()        // ends an activation's logs; set by init, before any run
+	markEnd func() string // ends an activation's logs; set by init, before any run
 
 	mu       sync.Mutex // guards the rest
 	phase    phase
@@ -81,7 +82,7 @@ type server struct {
 }
 
 func newServer(o options, r runner) *server {
-	return &server{options: o, runner: r, warmed: make(chan struct{}), markEnd: endMarker(o.sentinelMark), phase: clean}
+	return &server{options: o, runner: r, warmed: make(chan struct{}), markEnd: o.endMarker(o.sentinelMark, r.concurrent()), phase: clean}
 }
 
 // warm starts the runtime; /init waits for it.
@@ -127,6 +128,9 @@ func send(w http.ResponseWriter, a answer) {
 	h := w.Header()
 	h["Content-Type"] = contentType
 	h["Content-Length"] = []string{strconv.Itoa(len(a.body))}
+	if a.quiet != "" {
+		h[runtimes.LogQuietHeader] = []string{a.quiet}
+	}
 	w.WriteHeader(a.status)
 	_, _ = w.Write(a.body) // the client has gone: nobody to tell
 	if a.owner != nil {
@@ -161,8 +165,9 @@ func (s *server) init(body *buffer, mark string) answer {
 	}
 	if err != nil {
 		s.leaveInit(stopped)
-		s.markEnd()
-		return asAnswer(err)
+		a := asAnswer(err)
+		a.quiet = s.markEnd()
+		return a
 	}
 	// No sentinel: what init printed belongs to the first run.
 	s.leaveInit(ready)
@@ -183,7 +188,7 @@ func (s *server) enterInit(mark string) error {
 	}
 	s.phase = starting
 	if isMark(mark) {
-		s.markEnd = endMarker(mark)
+		s.markEnd = s.options.endMarker(mark, s.runner.concurrent())
 	}
 	return nil
 }
@@ -201,7 +206,7 @@ func (s *server) run(body *buffer) answer {
 	}
 	a := s.runner.run(body)
 	// Both before the answer leaves: the client may then call again at once.
-	s.markEnd()
+	a.quiet = s.markEnd()
 	s.leaveRun()
 	return a
 }

@@ -39,7 +39,7 @@ func BenchmarkServeRun(b *testing.B) {
 		}
 	}()
 	s := newServer(options{kind: "nodejs:20"}, &launcher{conn: c})
-	s.phase, s.markEnd = ready, func() {}
+	s.phase, s.markEnd = ready, func() string { return "" }
 	body := strings.NewReader(`{"value":{"name":"Ada"},"activation_id":"` + strings.Repeat("a", 32) + `"}`)
 	request, err := http.NewRequest(http.MethodPost, "/run", nil)
 	require.NoError(b, err)

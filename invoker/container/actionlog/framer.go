@@ -114,6 +114,18 @@ func (f *Framer) Begin() {
 	}
 }
 
+// EndQuiet says that an activation has ended that printed nothing on a stream, and
+// whose sentinel does not come.
+func (f *Framer) EndQuiet(stream Stream) {
+	f.mu.Lock()
+	if s := &f.streams[stream]; len(s.ended) < maxFrames {
+		// What has come of the stream is of processes that the activation left.
+		s.ended = append(s.ended, frame{})
+	}
+	f.mu.Unlock()
+	f.signal()
+}
+
 // Collect returns the lines of the oldest activation that was not collected
 // yet. It waits for its sentinels if the query says so, at most
 // container.LogPatience in all and Idle after the last output. Otherwise it

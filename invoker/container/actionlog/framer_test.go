@@ -326,3 +326,29 @@ func TestMarkedSentinel(t *testing.T) {
 	f.Write(Stderr, []byte(Sentinel+"-mark\n"))
 	require.Empty(t, f.Collect(t.Context(), container.LogQuery{Limit: 1, WaitForSentinel: true}).Lines)
 }
+
+func TestEndQuiet(t *testing.T) {
+	f := New(1<<20, "MARK")
+	f.Write(Stdout, []byte("one\n"+Sentinel+"MARK\n"))
+	f.EndQuiet(Stderr)
+	logs := f.Collect(t.Context(), container.LogQuery{Limit: 1, WaitForSentinel: true})
+	require.False(t, logs.Incomplete)
+	require.Len(t, logs.Lines, 1)
+
+	f.Begin()
+	f.EndQuiet(Stdout)
+	f.EndQuiet(Stderr)
+	logs = f.Collect(t.Context(), container.LogQuery{Limit: 1, WaitForSentinel: true})
+	require.False(t, logs.Incomplete)
+	require.Empty(t, logs.Lines)
+
+	// Without its collector an end does not stay.
+	f.EndQuiet(Stdout)
+	f.EndQuiet(Stderr)
+	f.Begin()
+	f.Write(Stdout, []byte("two\n"+Sentinel+"MARK\n"))
+	f.Write(Stderr, []byte("three\n"+Sentinel+"MARK\n"))
+	logs = f.Collect(t.Context(), container.LogQuery{Limit: 1, WaitForSentinel: true})
+	require.False(t, logs.Incomplete)
+	require.Len(t, logs.Lines, 2)
+}

@@ -87,6 +87,9 @@ func (c *Container) Call(ctx context.Context, path string, body []byte, maxBytes
 		c.framer.Begin()
 	}
 	response, err := c.client.Post(ctx, path, body, maxBytes)
+	if c.image.knowsMark {
+		c.endQuiet(response.Quiet)
+	}
 	if err == nil && response.Status == http.StatusOK {
 		return response, nil
 	}
@@ -97,6 +100,15 @@ func (c *Container) Call(ctx context.Context, path string, body []byte, maxBytes
 		return container.Response{}, container.ErrOutOfMemory
 	}
 	return response, err
+}
+
+// endQuiet ends the logs of streams on which nothing was printed.
+func (c *Container) endQuiet(quiet [2]bool) {
+	for _, stream := range []actionlog.Stream{actionlog.Stdout, actionlog.Stderr} {
+		if quiet[stream] {
+			c.framer.EndQuiet(stream)
+		}
+	}
 }
 
 // Logs implements container.Container.

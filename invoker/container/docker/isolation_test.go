@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -11,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	engine "github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/pkg/stdcopy"
 	"github.com/gowhisk/gowhisk/invoker/container"
 	"github.com/gowhisk/gowhisk/pkg/entity"
 	"github.com/stretchr/testify/assert"
@@ -459,4 +462,60 @@ def main(args):
 		assert.Len(t, texts, 2*result.Guesses+1)
 		assert.Empty(t, result.Proxys, "the proxy's files can be read")
 	}
+}
+
+// TestStolenLogs: what an action may write to it can open for reading. What it gets
+// there is only what it printed itself.
+func TestStolenLogs(t *testing.T) {
+	b := startPython(t, open(t, config(t.TempDir())), 128, `
+import os, re, select, threading
+stolen = {1: b'', 2: b''}
+def steal(number):
+    fd = os.open('/proc/self/fd/%d' % number, os.O_RDONLY | os.O_NONBLOCK)
+    while True:
+        select.select([fd], [], [])
+        try:
+            stolen[number] += os.read(fd, 65536)
+        except BlockingIOError:
+            pass
+for number in stolen:
+    threading.Thread(target=steal, args=(number,), daemon=True).start()
+def main(args):
+    for i in range(100):
+        os.write(1, b'mine\n')
+        os.write(2, b'mine\n')
+    return {'marks': sum(len(re.findall(rb'TION_XXX', s)) for s in stolen.values()), 'bytes': sum(map(len, stolen.values()))}`)
+	var result struct{ Marks, Bytes int }
+	for range 20 {
+		b.run(nil, &result)
+		b.texts()
+	}
+	assert.Zero(t, result.Marks)
+	assert.NotZero(t, result.Bytes, "the thief had something to steal")
+}
+
+// TestQuietActivations: what prints nothing has no sentinel, and its logs are
+// complete at once.
+func TestQuietActivations(t *testing.T) {
+	b := startPython(t, open(t, config(t.TempDir())), 128, `
+import sys
+def main(args):
+    for name in args['print']:
+        print(name, file=getattr(sys, name))
+    return {}`)
+	for _, print := range [][]string{{}, {"stdout"}, {}, {"stderr"}, {"stdout", "stderr"}, {}} {
+		b.run(map[string]any{"print": print}, &struct{}{})
+		want := []string{}
+		for _, name := range print {
+			want = append(want, name+": "+name)
+		}
+		assert.ElementsMatch(t, want, b.texts())
+	}
+	logs, err := b.factory.api.ContainerLogs(within(t, patience), b.engineID(), engine.LogsOptions{ShowStdout: true, ShowStderr: true})
+	require.NoError(t, err)
+	var out bytes.Buffer
+	_, err = stdcopy.StdCopy(&out, &out, logs)
+	require.NoError(t, err)
+	require.NoError(t, logs.Close())
+	assert.Equal(t, 8, strings.Count(out.String(), "\n"), "four lines and their sentinels:\n%s", &out)
 }

@@ -23,6 +23,17 @@ func (c *Container) start(ctx context.Context) error {
 	if err := c.create(ctx, n); err != nil {
 		return err
 	}
+	if err := c.launch(ctx); err != nil {
+		return err
+	}
+	if err := c.look(ctx, n); err != nil {
+		return err
+	}
+	return c.awaitRuntime(ctx, n)
+}
+
+// launch starts what was created.
+func (c *Container) launch(ctx context.Context) error {
 	id := c.engineID()
 	if err := c.factory.api.ContainerStart(ctx, id, engine.StartOptions{}); err != nil {
 		return c.userError(err)
@@ -30,10 +41,7 @@ func (c *Container) start(ctx context.Context) error {
 	if c.factory.config.hasReadableLogs() {
 		c.followLogs(id)
 	}
-	if err := c.look(ctx, n); err != nil {
-		return err
-	}
-	return c.awaitRuntime(ctx, n)
+	return nil
 }
 
 // create makes the engine create the container. A name that another container

@@ -138,7 +138,7 @@ func receive(k *conn, maxBytes int64) (container.Response, state, error) {
 	if err != nil {
 		return container.Response{}, broken, err
 	}
-	response := container.Response{Status: head.status, Length: head.length}
+	response := container.Response{Status: head.status, Length: head.length, Quiet: head.quiet}
 	response.Body = make([]byte, min(head.length, max(maxBytes, 0)))
 	if _, err := io.ReadFull(k.reader, response.Body); err != nil {
 		return container.Response{}, broken, err

@@ -4,8 +4,10 @@ import (
 	"bufio"
 	"bytes"
 	"fmt"
+	"strings"
 
 	"github.com/gowhisk/gowhisk/invoker/container"
+	"github.com/gowhisk/gowhisk/runtimes"
 )
 
 // maxHead bounds an answer's status line and headers.
@@ -16,7 +18,11 @@ type head struct {
 	status    int
 	length    int64
 	keepAlive bool
+	quiet     [2]bool // see container.Response
 }
+
+// quietHeader is runtimes.LogQuietHeader as equalFold wants it.
+var quietHeader = strings.ToLower(runtimes.LogQuietHeader)
 
 // readHead reads up to the body. Answers that are not complete or do not say
 // their length are container.ErrNoResponse (openwhisk-invoker.md 1.2, 13.2).
@@ -104,6 +110,9 @@ func (h *head) addField(line []byte) error {
 		h.length = n
 	case equalFold(name, "transfer-encoding"):
 		return malformed("an answer of unknown length (transfer encoding %.20q)", value)
+	case equalFold(name, quietHeader):
+		h.quiet[0] = bytes.Contains(value, []byte("stdout"))
+		h.quiet[1] = bytes.Contains(value, []byte("stderr"))
 	case equalFold(name, "connection"):
 		if equalFold(value, "close") {
 			h.keepAlive = false

@@ -9,5 +9,5 @@ import (
 
 func main() {
 	hide()
-	os.Exit(actionproxy.Main(os.Args[1:]))
+	os.Exit(actionproxy.ImageMain(os.Args[1:]))
 }
