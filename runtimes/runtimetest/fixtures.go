@@ -46,6 +46,8 @@ type language struct {
 var languages = map[string]language{
 	"nodejs": {fixture: sources(nodeFixtures), entryPoints: true},
 	"python": {fixture: sources(pythonFixtures), entryPoints: true},
+	"php":    {fixture: sources(phpFixtures), entryPoints: true},
+	"ruby":   {fixture: sources(rubyFixtures), entryPoints: true},
 	"shell":  {fixture: sources(shellFixtures), restarts: true},
 	"native": {fixture: nativeFixture},
 }
