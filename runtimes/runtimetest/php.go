@@ -24,6 +24,7 @@ var phpFixtures = map[behaviour]string{
 	chatty:     `<?php function main(array $args): array { echo "out {$args['n']}\n"; fwrite(STDERR, "err {$args['n']}\n"); return []; }`,
 	noisy:      `<?php function main(array $args): array { for ($i = 0; $i < $args['n']; $i++) { echo "line\n"; fwrite(STDERR, "line\n"); } return []; }`,
 	unfinished: `<?php function main(array $args): array { ob_start(); echo 'half'; fwrite(STDERR, 'half'); return []; }`,
+	hangs:      `<?php function main(array $args): array { echo "going\ngoing\n"; while (true) { sleep(1000); } }`,
 	exits:      `<?php function main(array $args): array { echo "going\n"; exit(3); }`,
 	big:        `<?php function main(array $args): array { return ['big' => str_repeat('x', $args['n'])]; }`,
 }

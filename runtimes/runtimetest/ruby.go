@@ -17,6 +17,7 @@ var rubyFixtures = map[behaviour]string{
 	chatty:     "def main(args)\n  puts \"out #{args['n']}\"\n  warn \"err #{args['n']}\"\n  {}\nend\n",
 	noisy:      "def main(args)\n  args['n'].times do\n    puts 'line'\n    $stderr.puts 'line'\n  end\n  {}\nend\n",
 	unfinished: "def main(args)\n  $stdout.sync = false\n  print 'half'\n  $stderr.print 'half'\n  {}\nend\n",
+	hangs:      "def main(args)\n  puts 'going', 'going'\n  sleep\nend\n",
 	exits:      "def main(args)\n  puts 'going'\n  exit 3\nend\n",
 	big:        "def main(args)\n  { big: 'x' * args['n'] }\nend\n",
 }

@@ -8,6 +8,7 @@
 package runtimetest
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -34,6 +35,7 @@ func Run(t *testing.T, kinds []string, start Start) {
 			s.logs(t)
 			s.refusals(t)
 			s.endings(t)
+			s.timeouts(t)
 			switch family {
 			case "nodejs":
 				s.node(t)
@@ -247,6 +249,26 @@ func (s *suite) endings(t *testing.T) {
 		require.Equal(t, http.StatusBadGateway, a.Status, a.Body)
 		require.Contains(t, errorOf(t, a.Body), "the archive")
 		c.Logs(t)
+	})
+}
+
+// timeouts: the platform gives up and removes the container; until then nothing
+// else runs in it, and what was printed is in the logs.
+func (s *suite) timeouts(t *testing.T) {
+	t.Run("a run that takes too long", func(t *testing.T) {
+		c := s.with(t, hangs)
+		ctx, giveUp := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() {
+			_, err := c.post(ctx, "/run", runBody(`{}`, "1", true))
+			ended <- err
+		}()
+		c.Stdout.Contains(t, "going")
+		a := c.Run(t, `{}`)
+		require.Equal(t, http.StatusForbidden, a.Status, a.Body)
+		require.Contains(t, errorOf(t, a.Body), "System not ready, status is running.")
+		giveUp()
+		require.ErrorIs(t, <-ended, context.Canceled)
 	})
 }
 
