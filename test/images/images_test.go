@@ -32,8 +32,24 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, "images:", err)
 		os.Exit(1)
 	}
-	os.Exit(m.Run())
+	os.Exit(run(m))
 }
+
+// network is that of the tests' containers: whoever else uses the engine may
+// change its default one.
+var network = fmt.Sprintf("gowhisk-test-images-%d", os.Getpid())
+
+func run(m *testing.M) int {
+	if _, err := docker("network", "create", "--label", label, network); err != nil {
+		fmt.Fprintln(os.Stderr, "images:", err)
+		return 1
+	}
+	defer func() { _, _ = docker("network", "rm", network) }() // a test has failed already when this does
+	return m.Run()
+}
+
+// label marks what the tests leave when they are killed.
+const label = "org.gowhisk.test=images"
 
 // findImages fills images, and says what to do when an image or the engine is
 // missing.
@@ -134,7 +150,7 @@ const (
 func start(t testing.TB, image string, o runtimetest.Options) *runtimetest.Client {
 	t.Helper()
 	args := []string{"run", "-d", "-p", "127.0.0.1::8080", "--read-only", "--cap-drop", "ALL",
-		"--security-opt", "no-new-privileges", "--pids-limit", "256", "--memory", "512m", "--label", "org.gowhisk.test=images",
+		"--security-opt", "no-new-privileges", "--pids-limit", "256", "--memory", "512m", "--label", label, "--network", network,
 		"--tmpfs", "/tmp:size=64m,uid=65532"}
 	scratch, err := docker("image", "inspect", "-f", `{{index .Config.Labels "org.gowhisk.scratch"}}`, image)
 	require.NoError(t, err)
