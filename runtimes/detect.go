@@ -52,6 +52,10 @@ var known = []language{
 		[]string{"-p", `process.execPath+"\n"+process.versions.node`}, 1, "18.0.0"},
 	{"python", regexp.MustCompile(`^python3(\.\d+)?$`),
 		[]string{"-I", "-S", "-c", `import sys;print(sys.executable);print("%d.%d.%d"%sys.version_info[:3])`}, 2, "3.8.0"},
+	{"php", regexp.MustCompile(`^php(\d+(\.\d+)?)?$`),
+		[]string{"-n", "-r", `echo PHP_BINARY,"\n",PHP_MAJOR_VERSION,".",PHP_MINOR_VERSION,".",PHP_RELEASE_VERSION;`}, 2, "8.1.0"},
+	{"ruby", regexp.MustCompile(`^ruby(\d+(\.\d+)?)?$`),
+		[]string{"--disable-gems", "-e", `require "rbconfig"; puts RbConfig.ruby, RUBY_VERSION`}, 2, "2.7.0"},
 }
 
 // Detect finds the interpreters on PATH, by asking each candidate for its own

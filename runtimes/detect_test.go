@@ -39,6 +39,12 @@ func TestDetect(t *testing.T) {
 	old := fake(t, filepath.Join(dir, "other", "python3.7"), "")
 	fake(t, old, old+`\n3.7.16\n`)
 	fake(t, filepath.Join(dir, "other", "python3-config"), "/nowhere\\n3.13.0\\n")
+	php := fake(t, filepath.Join(dir, "bin", "php8.2"), "")
+	fake(t, php, php+`\n8.2.29\n`)
+	require.NoError(t, os.Symlink("php8.2", filepath.Join(dir, "bin", "php")))
+	fake(t, filepath.Join(dir, "bin", "php-config"), "/nowhere\\n8.3.0\\n")
+	fake(t, filepath.Join(dir, "versions", "3.1.2", "bin", "ruby"), "must not be asked")
+	fake(t, filepath.Join(dir, "shims", "ruby"), "must not be asked")
 	t.Setenv("PATH", dir+"/shims:"+dir+"/bin:relative:"+dir+"/none:"+dir+"/other")
 
 	found, err := runtimes.Detect(t.Context())
@@ -48,6 +54,8 @@ func TestDetect(t *testing.T) {
 		{Family: "python", Kind: "python:3.11", Path: newer, Version: "3.11.2"},
 		{Family: "python", Kind: "python:3.10", Path: filepath.Join(filepath.Dir(node20), "..", "3.10.14", "bin", "python3"), Version: "3.10.14"},
 		{Family: "python", Kind: "python:3.9", Path: python, Version: "3.9.18"},
+		{Family: "php", Kind: "php:8.2", Path: php, Version: "8.2.29"},
+		{Family: "ruby", Kind: "ruby:3.1", Path: filepath.Join(filepath.Dir(node20), "..", "3.1.2", "bin", "ruby"), Version: "3.1.2"},
 		{Family: "shell", Kind: "shell:1", Path: "/bin/sh", Version: "1"},
 	}, found)
 }
@@ -55,7 +63,7 @@ func TestDetect(t *testing.T) {
 func TestInstall(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "launchers")
 	require.NoError(t, runtimes.Install(dir))
-	for _, family := range []string{"nodejs", "python"} {
+	for _, family := range []string{"nodejs", "python", "php", "ruby"} {
 		path := filepath.Join(dir, runtimes.Launcher(family))
 		info, err := os.Stat(path)
 		require.NoError(t, err)

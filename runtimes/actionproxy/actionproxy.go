@@ -3,7 +3,7 @@
 // proxy runs in container images and, re-executed from the server's own binary,
 // in process containers.
 //
-// How code runs depends on the kind. Node and Python are interpreters with a
+// How code runs depends on the kind. Most languages are interpreters with a
 // launcher, started before /init so that a stem cell is warm (launcher.go);
 // native:* executables speak the ActionLoop protocol (native.go); shell:* and
 // blackbox run a program per activation, as OpenWhisk's dockerskeleton does

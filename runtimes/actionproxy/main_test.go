@@ -44,20 +44,23 @@ var detected = sync.OnceValues(func() ([]runtimes.Interpreter, error) {
 	return runtimes.Detect(context.Background())
 })
 
-// interpreters finds one interpreter per language, and fails without Node and
-// Python: the suite is worth little without them.
+// provisioned are the languages that scripts/provision runtimes sees to.
+var provisioned = []string{"nodejs", "python", "php", "ruby"}
+
+// interpreters finds one interpreter per language, and fails when one is missing.
 func interpreters(t testing.TB) map[string]runtimes.Interpreter {
 	t.Helper()
 	found, err := detected()
 	require.NoError(t, err)
 	byFamily := map[string]runtimes.Interpreter{}
 	for _, i := range found {
-		if _, ok := byFamily[i.Family]; !ok && (i.Family == "nodejs" || i.Family == "python") {
+		if _, ok := byFamily[i.Family]; !ok && i.Family != "shell" {
 			byFamily[i.Family] = i
 		}
 	}
-	require.Contains(t, byFamily, "nodejs", "install Node.js to run these tests")
-	require.Contains(t, byFamily, "python", "install Python 3 to run these tests")
+	for _, family := range provisioned {
+		require.Contains(t, byFamily, family, "run scripts/provision runtimes")
+	}
 	return byFamily
 }
 

@@ -55,7 +55,8 @@ func TestLauncherEndsWithProxy(t *testing.T) {
 			answersOut, answersIn, err := os.Pipe()
 			require.NoError(t, err)
 			defer func() { _ = answersOut.Close() }()
-			launcher := exec.Command(i.Path, filepath.Join(launchers, runtimes.Launcher(family)))
+			line := runtimes.Command(family, i.Path, launchers)
+			launcher := exec.Command(line[0], line[1:]...)
 			launcher.ExtraFiles = []*os.File{answersIn}
 			requests, err := launcher.StdinPipe()
 			require.NoError(t, err)

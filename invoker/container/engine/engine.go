@@ -174,7 +174,7 @@ func (c *Config) isManaged(text string) bool {
 func (c *Config) processes(ctx context.Context) (*Engine, error) {
 	found, err := runtimes.Detect(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("looking for Node.js and Python: %w", err)
+		return nil, fmt.Errorf("looking for language interpreters: %w", err)
 	}
 	f, err := process.Open(ctx, process.Config{
 		Dir: filepath.Join(c.Dir, "containers"), Interpreters: found, ParallelStarts: c.ParallelStarts, FirstUID: c.FirstUID, UIDs: c.UIDs, Log: c.Log,
