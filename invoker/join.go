@@ -13,7 +13,10 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/gowhisk/gowhisk/invoker/container"
+	"github.com/gowhisk/gowhisk/invoker/container/kinds"
 	"github.com/gowhisk/gowhisk/invoker/container/process"
+	"github.com/gowhisk/gowhisk/invoker/container/wasm"
 	"github.com/gowhisk/gowhisk/invoker/service"
 	"github.com/gowhisk/gowhisk/pkg/bus"
 	"github.com/gowhisk/gowhisk/pkg/bus/kafka"
@@ -139,14 +142,19 @@ func (m *member) assemble(ctx context.Context, cfg *Config, p parts) error {
 	if err != nil {
 		return fmt.Errorf("looking for Node.js and Python: %w", err)
 	}
-	factory, err := process.Open(ctx, process.Config{
+	processes, err := process.Open(ctx, process.Config{
 		Dir: filepath.Join(p.dir.Path(), "containers"), Interpreters: found, ParallelStarts: cfg.ParallelStart,
 		FirstUID: cfg.firstUID(m.id), UIDs: uids, Log: m.log.Named("containers"),
 	})
 	if err != nil {
 		return fmt.Errorf("preparing action containers: %w", err)
 	}
-	m.log.Info("actions run in " + factory.Isolation().String())
+	m.log.Info("actions run in " + processes.Isolation().String())
+	modules, err := wasm.Open(wasm.Config{Dir: filepath.Join(p.dir.Path(), "wasm"), Log: m.log.Named("wasm")})
+	if err != nil {
+		return errors.Join(fmt.Errorf("preparing WebAssembly actions: %w", err), processes.Close())
+	}
+	factory := kinds.Route(processes, map[string]container.Factory{wasm.Family: modules})
 	var events bus.Events
 	if cfg.Events {
 		if events, err = p.bus.Events(ctx); err != nil {

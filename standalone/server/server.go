@@ -20,7 +20,10 @@ import (
 	"github.com/gowhisk/gowhisk/controller/retention"
 	controller "github.com/gowhisk/gowhisk/controller/service"
 	"github.com/gowhisk/gowhisk/invoker/activation"
+	"github.com/gowhisk/gowhisk/invoker/container"
+	"github.com/gowhisk/gowhisk/invoker/container/kinds"
 	"github.com/gowhisk/gowhisk/invoker/container/process"
+	"github.com/gowhisk/gowhisk/invoker/container/wasm"
 	invoker "github.com/gowhisk/gowhisk/invoker/service"
 	"github.com/gowhisk/gowhisk/pkg/bus/local"
 	"github.com/gowhisk/gowhisk/pkg/datadir"
@@ -218,8 +221,8 @@ func (s *Server) apiHost() string {
 	return s.URL()
 }
 
-func (s *Server) containers(ctx context.Context) (*process.Factory, error) {
-	factory, err := process.Open(ctx, process.Config{
+func (s *Server) containers(ctx context.Context) (container.Factory, error) {
+	processes, err := process.Open(ctx, process.Config{
 		Dir:            filepath.Join(s.dir.Path(), "containers"),
 		Interpreters:   s.found,
 		ParallelStarts: s.cfg.ParallelStart,
@@ -228,8 +231,12 @@ func (s *Server) containers(ctx context.Context) (*process.Factory, error) {
 	if err != nil {
 		return nil, fmt.Errorf("preparing action containers: %w", err)
 	}
-	s.log.Info("actions run in " + factory.Isolation().String())
-	return factory, nil
+	s.log.Info("actions run in " + processes.Isolation().String())
+	modules, err := wasm.Open(wasm.Config{Dir: filepath.Join(s.dir.Path(), "wasm"), Log: s.log.Named("wasm")})
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("preparing WebAssembly actions: %w", err), processes.Close())
+	}
+	return kinds.Route(processes, map[string]container.Factory{wasm.Family: modules}), nil
 }
 
 func (s *Server) controllerConfig(build Build) controller.Config {
