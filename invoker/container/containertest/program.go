@@ -213,8 +213,8 @@ func (s *programSuite) concurrency(t *testing.T) {
 	ctx, cancel := context.WithCancel(within(t, patience))
 	spin, err := json.Marshal(request(does("spin")))
 	require.NoError(t, err)
-	var calls sync.WaitGroup
-	calls.Go(func() {
+	var spinning, calls sync.WaitGroup
+	spinning.Go(func() {
 		_, err := b.Call(ctx, "/run", spin, 1<<20)
 		assert.ErrorIs(t, err, context.Canceled)
 	})
@@ -231,8 +231,9 @@ func (s *programSuite) concurrency(t *testing.T) {
 	for range 4 {
 		b.texts(10)
 	}
-	cancel()
 	calls.Wait()
+	cancel()
+	spinning.Wait()
 }
 
 func (s *programSuite) exits(t *testing.T) {

@@ -103,7 +103,7 @@ func (c *compiler) compile(ctx context.Context, binary []byte, dir string) error
 func (c *compiler) run(ctx context.Context, binary []byte, dir string) error {
 	command := exec.CommandContext(ctx, c.command[0], append(c.command[1:len(c.command):len(c.command)], dir, strconv.FormatInt(c.memory.Bytes(), 10))...)
 	command.Stdin = bytes.NewReader(binary)
-	said, failed := &start{limit: 4 << 10}, &start{limit: 4 << 10}
+	said, failed := &beginning{limit: 4 << 10}, &beginning{limit: 4 << 10}
 	command.Stdout, command.Stderr = said, failed
 	command.WaitDelay = time.Second
 	command.Env = []string{"GOMAXPROCS=1"}
@@ -128,14 +128,14 @@ func (c *compiler) run(ctx context.Context, binary []byte, dir string) error {
 	return fmt.Errorf("compile a module: %w: %s", err, failed.text)
 }
 
-// start keeps the beginning of what is written.
-type start struct {
+// beginning keeps the beginning of what is written.
+type beginning struct {
 	text  []byte
 	limit int
 }
 
 // Write takes output; it never fails.
-func (s *start) Write(p []byte) (int, error) {
+func (s *beginning) Write(p []byte) (int, error) {
 	s.text = append(s.text, p[:min(len(p), s.limit-len(s.text))]...)
 	return len(p), nil
 }

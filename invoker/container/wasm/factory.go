@@ -33,7 +33,7 @@ type Config struct {
 	// ParallelCompilers bounds how many modules are compiled at once, by default half
 	// of the CPUs and at least 1.
 	ParallelCompilers int
-	// CompileTimeout bounds how long one takes, by default 30 s.
+	// CompileTimeout bounds how long one takes, by default a minute.
 	CompileTimeout time.Duration
 	// CompileMemory bounds what compiling one takes, by default 1 GB.
 	CompileMemory entity.Megabytes
@@ -69,7 +69,7 @@ func (c Config) withDefaults() (Config, error) {
 		c.ParallelCompilers = max(1, runtime.NumCPU()/2)
 	}
 	if c.CompileTimeout == 0 {
-		c.CompileTimeout = 30 * time.Second
+		c.CompileTimeout = time.Minute
 	}
 	if c.CompileMemory == 0 {
 		c.CompileMemory = 1024

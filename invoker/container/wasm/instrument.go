@@ -33,10 +33,12 @@ type module struct {
 
 // Sections of a module that are looked at, by number.
 const (
-	sectionCustom = 0
-	sectionTable  = 4
-	sectionMemory = 5
-	sectionCode   = 10
+	sectionCustom    = 0
+	sectionTable     = 4
+	sectionMemory    = 5
+	sectionStart     = 8
+	sectionCode      = 10
+	sectionDataCount = 12
 )
 
 // badModule is a fault of a module, in words that follow "the module".
@@ -79,6 +81,12 @@ func instrument(binary []byte) (module, error) {
 
 // section appends a section, changed where need be.
 func (m *module) section(id byte, content []byte) error {
+	if isVector(id) {
+		// Decoders make room for as many entries as a section says it has.
+		if r := (reader{b: content}); r.u32() > len(content) {
+			return errCutOff
+		}
+	}
 	var err error
 	switch id {
 	case sectionCustom:
@@ -100,6 +108,11 @@ func (m *module) section(id byte, content []byte) error {
 	m.code = appendU32(m.code, len(content))
 	m.code = append(m.code, content...)
 	return nil
+}
+
+// isVector: the section is a number of entries and the entries.
+func isVector(id byte) bool {
+	return id != sectionCustom && id != sectionStart && id != sectionDataCount
 }
 
 func initialMemory(content []byte) (int64, error) {

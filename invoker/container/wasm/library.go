@@ -31,6 +31,9 @@ type library struct {
 	disk     int64 // bytes kept on disk
 	log      *zap.Logger
 
+	// life ends when the library is closed, and with it what is being loaded.
+	life    context.Context
+	end     context.CancelFunc
 	loading sync.WaitGroup
 	mu      sync.Mutex // guards what follows
 	volumes map[string]*volume
@@ -46,7 +49,6 @@ type volume struct {
 	loaded  chan struct{} // closed when program or err is set
 	program *program
 	err     error
-	cancel  context.CancelFunc // of loading
 
 	readers int           // guarded by library.mu
 	place   *list.Element // in library.idle, when nobody reads
@@ -61,6 +63,7 @@ func openLibrary(dir string, c compiler, unused, disk entity.Megabytes, log *zap
 		dir: filepath.Join(dir, "modules"), compiler: c, unused: unused.Bytes(), disk: disk.Bytes(), log: log,
 		volumes: make(map[string]*volume), idle: list.New(),
 	}
+	l.life, l.end = context.WithCancel(context.Background())
 	if err := os.MkdirAll(l.dir, 0o700); err != nil {
 		return nil, fmt.Errorf("create the directory of compiled modules: %w", err)
 	}
@@ -72,7 +75,9 @@ func openLibrary(dir string, c compiler, unused, disk entity.Megabytes, log *zap
 }
 
 // borrow returns the program of a module, which giveBack must be told of. Errors
-// of the module are a badModule. Loading goes on while somebody waits for it.
+// of the module are a badModule. Loading goes on when nobody waits for it any more:
+// an action whose time is shorter than its module takes to compile runs at a later
+// attempt.
 func (l *library) borrow(ctx context.Context, binary []byte) (*volume, error) {
 	sum := sha256.Sum256(binary)
 	name := edition + "-" + hex.EncodeToString(sum[:])
@@ -84,10 +89,8 @@ func (l *library) borrow(ctx context.Context, binary []byte) (*volume, error) {
 	v, ok := l.volumes[name]
 	if !ok {
 		v = &volume{name: name, bytes: int64(len(binary)), loaded: make(chan struct{})}
-		var loading context.Context
-		loading, v.cancel = context.WithCancel(context.Background())
 		l.volumes[name] = v
-		l.loading.Go(func() { l.load(loading, v, binary) })
+		l.loading.Go(func() { l.load(v, binary) })
 	}
 	l.take(v)
 	l.mu.Unlock()
@@ -115,29 +118,20 @@ func (l *library) take(v *volume) {
 
 // giveBack says that a borrower is done.
 func (l *library) giveBack(v *volume) {
-	var out []*volume
 	l.mu.Lock()
 	v.readers--
-	if v.readers == 0 {
-		select {
-		case <-v.loaded:
-			out = l.shelve(v)
-		default: // nobody waits for it any more
-			l.drop(v)
-			v.cancel()
-		}
-	}
+	out := l.shelve(v)
 	l.mu.Unlock()
 	for _, o := range out {
 		o.program.close()
 	}
 }
 
-// shelve keeps a volume that nobody reads, and returns those that are to be closed
+// shelve keeps a volume if nobody reads it, and returns those that are to be closed
 // for it. Callers hold l.mu.
 func (l *library) shelve(v *volume) (out []*volume) {
-	if v.err != nil || l.volumes[v.name] != v {
-		return nil // load has seen to it
+	if v.readers > 0 || v.program == nil { // being loaded, or could not be
+		return nil
 	}
 	v.place = l.idle.PushFront(v)
 	l.held += v.bytes
@@ -158,19 +152,18 @@ func (l *library) drop(v *volume) {
 }
 
 // load compiles the module, unless that has been done, and loads it.
-func (l *library) load(ctx context.Context, v *volume, binary []byte) {
-	defer v.cancel()
-	p, err := l.program(ctx, v.name, binary)
+func (l *library) load(v *volume, binary []byte) {
+	p, err := l.program(l.life, v.name, binary)
 	l.mu.Lock()
 	v.program, v.err = p, err
-	unwanted := p != nil && l.volumes[v.name] != v // the last that waited has gone
 	if err != nil {
 		l.drop(v)
 	}
 	close(v.loaded)
+	out := l.shelve(v) // if the last that waited has gone
 	l.mu.Unlock()
-	if unwanted {
-		p.close()
+	for _, o := range out {
+		o.program.close()
 	}
 }
 
@@ -211,10 +204,8 @@ func (l *library) close() {
 		l.drop(v)
 		out = append(out, v)
 	}
-	for _, v := range l.volumes {
-		v.cancel()
-	}
 	l.mu.Unlock()
+	l.end()
 	for _, v := range out {
 		v.program.close()
 	}

@@ -61,7 +61,7 @@ func (l *lastLine) Write(p []byte) (int, error) {
 		if l.ended && !isBlank {
 			l.flush()
 		}
-		if isBlank && end >= 0 && (l.ended || len(l.held) == 0) {
+		if isBlank && (l.ended || end >= 0 && len(l.held) == 0) {
 			if !l.ended {
 				l.log(piece)
 			}
