@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gowhisk/gowhisk/invoker/container/process"
+	"github.com/gowhisk/gowhisk/invoker/container/wasm"
 	"github.com/gowhisk/gowhisk/pkg/config"
 	"github.com/gowhisk/gowhisk/pkg/cpus"
 	"github.com/gowhisk/gowhisk/pkg/logging"
@@ -30,6 +31,8 @@ func main() {
 		switch os.Args[1] {
 		case process.Command:
 			os.Exit(process.ContainerMain(os.Args[2:]))
+		case wasm.Command:
+			os.Exit(wasm.CompileMain(os.Args[2:]))
 		case "action-proxy":
 			os.Exit(actionproxy.Main(os.Args[2:]))
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gowhisk/gowhisk/invoker/container/process"
+	"github.com/gowhisk/gowhisk/invoker/container/wasm"
 	"github.com/gowhisk/gowhisk/runtimes/actionproxy"
 	"github.com/gowhisk/gowhisk/standalone/server"
 )
@@ -27,6 +28,8 @@ func main() {
 		switch os.Args[1] {
 		case "action-container":
 			os.Exit(process.ContainerMain(os.Args[2:]))
+		case wasm.Command:
+			os.Exit(wasm.CompileMain(os.Args[2:]))
 		case "action-proxy":
 			os.Exit(actionproxy.Main(os.Args[2:]))
 		}

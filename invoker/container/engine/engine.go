@@ -1,5 +1,6 @@
 // Package engine opens what the actions of this machine run in, as its operator
-// chose: containers of a Docker engine, or processes.
+// chose: containers of a Docker engine, or processes; and WebAssembly actions in the
+// invoker itself.
 package engine
 
 import (
@@ -17,7 +18,9 @@ import (
 
 	"github.com/gowhisk/gowhisk/invoker/container"
 	"github.com/gowhisk/gowhisk/invoker/container/docker"
+	"github.com/gowhisk/gowhisk/invoker/container/kinds"
 	"github.com/gowhisk/gowhisk/invoker/container/process"
+	"github.com/gowhisk/gowhisk/invoker/container/wasm"
 	"github.com/gowhisk/gowhisk/pkg/entity"
 	manifest "github.com/gowhisk/gowhisk/pkg/runtimes"
 	"github.com/gowhisk/gowhisk/runtimes"
@@ -98,30 +101,43 @@ type Engine struct {
 // Open opens the containers that the settings choose, and logs which they are. Its
 // errors say what to change. Close releases them.
 func Open(ctx context.Context, c Config) (*Engine, error) {
+	e, err := c.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	modules, err := wasm.Open(wasm.Config{Dir: filepath.Join(c.Dir, "wasm"), Log: c.Log.Named("wasm")})
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("preparing WebAssembly actions: %w", err), e.Close())
+	}
+	e.Factory = kinds.Route(e.Factory, map[string]container.Factory{wasm.Family: modules})
+	return e, nil
+}
+
+func (c *Config) open(ctx context.Context) (*Engine, error) {
 	switch c.Containers {
 	case Process:
 		return c.processes(ctx)
 	case Docker:
-		kinds, err := c.imagesThere(ctx)
+		there, err := c.imagesThere(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("--containers docker: %w", err)
 		}
-		e, err := c.docker(ctx, kinds)
+		e, err := c.docker(ctx, there)
 		if err != nil {
 			return nil, fmt.Errorf("--containers docker: %w", err)
 		}
 		return e, nil
 	}
-	kinds, err := c.imagesThere(ctx)
+	there, err := c.imagesThere(ctx)
 	switch {
 	case errors.Is(err, docker.ErrNoEngine):
 		c.Log.Info("no Docker engine answers: actions run in processes", zap.NamedError("reason", err))
 	case err != nil:
 		c.Log.Warn("the Docker engine is of no use: actions run in processes", zap.Error(err))
-	case len(kinds) < len(families):
+	case len(there) < len(families):
 		c.Log.Info("a Docker engine answers, but lacks images: actions run in processes. Build the images with: make images")
 	default:
-		e, err := c.docker(ctx, kinds)
+		e, err := c.docker(ctx, there)
 		if err == nil {
 			return e, nil
 		}
@@ -131,7 +147,7 @@ func Open(ctx context.Context, c Config) (*Engine, error) {
 }
 
 // imagesThere are the families' default kinds whose images the engine has.
-func (c *Config) imagesThere(ctx context.Context) (kinds []string, err error) {
+func (c *Config) imagesThere(ctx context.Context) (there []string, err error) {
 	for _, family := range families {
 		r, err := c.Manifest.Resolve(family + ":default")
 		if err != nil {
@@ -142,7 +158,7 @@ func (c *Config) imagesThere(ctx context.Context) (kinds []string, err error) {
 			return nil, err
 		}
 		if len(missing) == 0 {
-			kinds = append(kinds, r.Kind)
+			there = append(there, r.Kind)
 			continue
 		}
 		if c.Containers == Docker && c.Docker.PullManaged == docker.PullNever {
@@ -150,10 +166,10 @@ func (c *Config) imagesThere(ctx context.Context) (kinds []string, err error) {
 				zap.String("advice", "build the images with make images, or let them be pulled with --docker-pull-managed missing"))
 		}
 	}
-	return kinds, nil
+	return there, nil
 }
 
-func (c *Config) docker(ctx context.Context, kinds []string) (*Engine, error) {
+func (c *Config) docker(ctx context.Context, there []string) (*Engine, error) {
 	f, err := docker.Open(ctx, docker.Config{
 		Settings: c.Docker, Dir: filepath.Join(c.Dir, "docker"), Owner: c.Owner, PoolMemory: c.PoolMemory, MaxLogs: c.MaxLogs,
 		ParallelStarts: c.ParallelStarts, IsManagedImage: c.isManaged, Registry: c.Registry, Log: c.Log,
@@ -161,9 +177,9 @@ func (c *Config) docker(ctx context.Context, kinds []string) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.Log.Info("actions run in containers of a Docker engine", zap.Strings("kinds", kinds))
+	c.Log.Info("actions run in containers of a Docker engine", zap.Strings("kinds", there))
 	gateway := f.Gateway()
-	return &Engine{Factory: f, Gateway: gateway, IsRemote: !gateway.IsValid(), StartCost: 400 * time.Millisecond, Kinds: kinds}, nil
+	return &Engine{Factory: f, Gateway: gateway, IsRemote: !gateway.IsValid(), StartCost: 400 * time.Millisecond, Kinds: there}, nil
 }
 
 func (c *Config) isManaged(text string) bool {
