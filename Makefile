@@ -15,7 +15,9 @@ LDFLAGS    := -s -w -X main.version=$(VERSION) -X main.built=$(BUILD_TIME)
 
 GOWHISK    := $(CURDIR)/bin/gowhisk
 # The suites that start real servers; they have targets of their own.
-SUITES     := conformance standalone chaos clients cluster
+SUITES     := conformance standalone chaos clients docker cluster
+# Tests that need a Docker engine belong to its suite.
+DOCKER     := test/docker test/images invoker/container/docker
 # A suite is one test binary that keeps both cores of a small machine busy: never two at a time.
 SUITE_TEST  = GOWHISK_BIN=$(GOWHISK) $(GO) test -count=1 -p 1 -timeout $(1) $(if $(V),-v) $(if $(RUN),-run '$(RUN)')
 
@@ -44,7 +46,7 @@ test: lint build test-unit $(SUITES:%=test-%) ## Everything that CI checks
 
 test-unit: ## Unit and in-process tests of every package, under the race detector
 	scripts/provision runtimes couchdb
-	$(GO) test -race -timeout 15m $(if $(V),-v) $$($(GO) list ./... | grep -vE '/test/($(subst $() ,|,$(SUITES))|images)$$')
+	$(GO) test -race -timeout 15m $(if $(V),-v) $$($(GO) list ./... | grep -vE '/(test/($(subst $() ,|,$(SUITES)))|$(subst $() ,|,$(DOCKER)))$$')
 
 test-images: images ## The conformance suite of runtimes in their images; needs a Docker engine
 	$(GO) test -count=1 -timeout 30m $(if $(V),-v) $(if $(RUN),-run '$(RUN)') ./test/images
@@ -64,6 +66,11 @@ test-chaos: bin/gowhisk ## kill -9 under load: every accepted activation has one
 test-clients: bin/gowhisk ## Unmodified OpenWhisk clients
 	scripts/provision runtimes clients
 	$(call SUITE_TEST,10m) ./test/clients
+
+test-docker: bin/gowhisk ## Containers of a Docker engine: conformance, kills, escapes, images, registries
+	scripts/provision runtimes docker-images docker-registry
+	GOWHISK_TEST_CONTAINERS=docker $(call SUITE_TEST,15m) ./test/conformance ./test/chaos
+	$(call SUITE_TEST,20m) $(DOCKER:%=./%)
 
 test-cluster: bin/gowhisk bin/controller bin/invoker ## Clusters of real processes over Apache Kafka: conformance, kills, upgrades, wrong settings
 	scripts/provision runtimes couchdb kafka nginx faketime
@@ -90,7 +97,7 @@ fmt: ## Format the sources
 	gofmt -w $$(git ls-files '*.go')
 
 provision: ## Install what the tests need beside Go, as far as this user may
-	scripts/provision runtimes clients couchdb kafka nginx faketime
+	scripts/provision runtimes clients couchdb kafka nginx faketime docker-images docker-registry
 
 clean: ## Remove what was built
 	rm -rf bin build test/clients/node_modules test/clients/serverless/node_modules test/couchdb/node_modules

@@ -17,7 +17,7 @@ import (
 func TestMain(m *testing.M) { harness.Main(m) }
 
 // engineKills is how often the engine is killed.
-const engineKills = 6
+const engineKills = 4
 
 // TestKilledEngineLosesNothing kills the engine at random moments under load and starts
 // it again: every accepted activation has its record, none ran twice, work goes on, and

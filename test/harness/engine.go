@@ -129,6 +129,9 @@ func (e *Engine) cleanUp(t testing.TB) {
 		}
 		return len(left) == 0
 	})
+	for _, m := range Mounts(e.dir) { // the engine's upon itself, and networks
+		_ = exec.Command("umount", "--lazy", m).Run() // or it went with another
+	}
 	if err := os.RemoveAll(e.dir); err != nil {
 		t.Errorf("remove the engine's directory: %v", err)
 	}
