@@ -29,6 +29,7 @@ type testEngine struct {
 	t       *testing.T
 	dir     string
 	host    string
+	bridge  string // of its default network; without one it would remove the machine's
 	process *exec.Cmd
 }
 
@@ -38,7 +39,9 @@ func startEngine(t *testing.T, arguments ...string) *testEngine {
 	require.Zero(t, os.Geteuid(), "a test that starts an engine of its own needs root")
 	dir, err := os.MkdirTemp("", "gwe") // short: paths of sockets are
 	require.NoError(t, err)
-	e := &testEngine{t: t, dir: dir, host: "unix://" + dir + "/sock"}
+	e := &testEngine{t: t, dir: dir, host: "unix://" + dir + "/sock", bridge: filepath.Base(dir)}
+	ip(t, "link", "add", e.bridge, "type", "bridge")
+	t.Cleanup(func() { ip(t, "link", "del", e.bridge) })
 	data := filepath.Join(dir, "data")
 	require.NoError(t, os.Mkdir(data, 0o700))
 	require.NoError(t, syscall.Mount("tmpfs", data, "tmpfs", 0, "size=400m"))
@@ -52,6 +55,13 @@ func startEngine(t *testing.T, arguments ...string) *testEngine {
 	return e
 }
 
+// ip changes this machine's interfaces.
+func ip(t *testing.T, arguments ...string) {
+	t.Helper()
+	out, err := exec.Command("ip", arguments...).CombinedOutput()
+	require.NoError(t, err, "ip %v (needs root and iproute2): %s", arguments, out)
+}
+
 func (e *testEngine) start(arguments ...string) {
 	e.t.Helper()
 	log, err := os.OpenFile(filepath.Join(e.dir, "log"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
@@ -59,7 +69,7 @@ func (e *testEngine) start(arguments ...string) {
 	defer func() { require.NoError(e.t, log.Close()) }() // the engine has its own
 	e.process = exec.Command("dockerd", append([]string{
 		"--data-root", e.dir + "/data", "--exec-root", e.dir + "/exec", "--pidfile", e.dir + "/pid", "--host", e.host,
-		"--bridge", "none", "--iptables=false", "--ip-forward=false",
+		"--bridge", e.bridge, "--iptables=false", "--ip-forward=false",
 	}, arguments...)...)
 	e.process.Stdout, e.process.Stderr = log, log
 	require.NoError(e.t, e.process.Start(), "these tests need Docker's engine, dockerd: scripts/provision docker")
@@ -87,6 +97,7 @@ func (e *testEngine) stop() {
 	if e.process == nil || e.process.ProcessState != nil {
 		return
 	}
+	e.removeNetwork()
 	assert.NoError(e.t, e.process.Process.Signal(syscall.SIGTERM))
 	_ = e.process.Wait() // terminated
 	// A containerd that is killed in the midst of a start forgets the half of a
@@ -107,6 +118,18 @@ func (e *testEngine) stop() {
 			}
 		}
 	}
+}
+
+// removeNetwork removes the factories' network, whose interface would stay.
+func (e *testEngine) removeNetwork() {
+	api, err := connect(context.Background(), e.host)
+	if !assert.NoError(e.t, err) {
+		return
+	}
+	if err := api.NetworkRemove(context.Background(), DefaultNetwork); !isGone(err) {
+		assert.NoError(e.t, err)
+	}
+	assert.NoError(e.t, api.Close())
 }
 
 // copyImage copies an image of the machine's engine.

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -323,12 +322,8 @@ def main(args):
 func listen(t *testing.T, address string) string {
 	t.Helper()
 	if a := netip.MustParseAddr(address); !a.IsLoopback() {
-		out, err := exec.Command("ip", "address", "add", address+"/32", "dev", "lo").CombinedOutput()
-		require.NoError(t, err, "give this machine an address (needs root and iproute2): %s", out)
-		t.Cleanup(func() {
-			out, err := exec.Command("ip", "address", "del", address+"/32", "dev", "lo").CombinedOutput()
-			assert.NoError(t, err, "%s", out)
-		})
+		ip(t, "address", "add", address+"/32", "dev", "lo")
+		t.Cleanup(func() { ip(t, "address", "del", address+"/32", "dev", "lo") })
 	}
 	return serve(t, net.JoinHostPort(address, "0"))
 }
