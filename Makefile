@@ -77,7 +77,7 @@ test-cluster: bin/gowhisk bin/controller bin/invoker ## Clusters of real process
 	GOWHISK_BIN_DIR=$(CURDIR)/bin $(call SUITE_TEST,25m) ./test/cluster
 
 bench: bin/gowhisk ## Measure latency, throughput, start and memory; writes build/bench.json
-	scripts/provision runtimes couchdb kafka nginx
+	scripts/provision runtimes couchdb kafka nginx docker-images
 	$(GO) run ./test/bench -gowhisk $(GOWHISK) -out build/bench.json $(ARGS)
 
 images: ## Build the runtime images; KINDS="nodejs:20 php" picks some

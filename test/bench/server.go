@@ -31,8 +31,9 @@ type server struct {
 }
 
 // startServer starts a server with room for all actions of the benchmark and
-// returns when it says that it is ready.
-func startServer(ctx context.Context, gowhisk, dir string) (*server, error) {
+// returns when it says that it is ready. Its actions run in processes, unless flags say
+// otherwise.
+func startServer(ctx context.Context, gowhisk, dir string, flags ...string) (*server, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
@@ -42,7 +43,8 @@ func startServer(ctx context.Context, gowhisk, dir string) (*server, error) {
 	}
 	// SIGTERM must reach it through stop alone, or it could not end in order.
 	cmd := exec.Command(gowhisk, "serve", "--addr", "127.0.0.1:0", "--data-dir", dir, "--memory", "65536",
-		"--invocations-per-minute", "100000000", "--concurrent-invocations", "100000")
+		"--containers", "process", "--invocations-per-minute", "100000000", "--concurrent-invocations", "100000")
+	cmd.Args = append(cmd.Args, flags...)
 	cmd.Stderr = log
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
