@@ -1,9 +1,12 @@
 package docker
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -28,6 +31,9 @@ type Config struct {
 	// given in proportion (openwhisk-invoker.md 2.2). By default 256 MB have a
 	// weight of 1024.
 	PoolMemory entity.Megabytes
+	// ParallelStarts bounds how many containers start at once, by default one per
+	// CPU and at least 2.
+	ParallelStarts int
 	// MaxLogs is the largest log limit of any action, by default 10 MB: what is
 	// kept of a container's output until it is collected.
 	MaxLogs entity.Megabytes
@@ -40,41 +46,41 @@ type Config struct {
 	Log *zap.Logger
 }
 
-// Settings are what operators choose.
+// Settings are what operators choose. Programs take them into their configuration
+// with the tag `koanf:",squash"`, and DefaultSettings into its defaults.
 type Settings struct {
-	Host           string        `koanf:"host" usage:"address of the Docker engine, such as unix:///var/run/docker.sock; empty takes DOCKER_HOST, or the socket"`
-	Network        string        `koanf:"network" usage:"network of the containers; the default one is created and keeps containers from each other"`
-	Subnet         string        `koanf:"subnet" usage:"addresses of the network when it is created, such as 10.200.0.0/16; empty lets the engine choose"`
-	Publish        string        `koanf:"publish" usage:"reach containers through ports published on 127.0.0.1: auto, always or never"`
-	Blocked        []string      `koanf:"blocked-networks" usage:"networks that containers cannot reach beside their own neighbours, by rules of iptables that need root; default 169.254.0.0/16, where clouds have their metadata"`
-	DNS            []string      `koanf:"dns" usage:"name servers of the containers"`
-	DNSSearch      []string      `koanf:"dns-search" usage:"domains in which containers look names up"`
-	DNSOptions     []string      `koanf:"dns-options" usage:"options of the containers' resolver"`
-	ExtraHosts     []string      `koanf:"extra-hosts" usage:"entries of the containers' /etc/hosts, as name:address"`
-	User           string        `koanf:"user" usage:"user of the containers' processes, as uid or uid:gid; empty takes the image's"`
-	CapAdd         []string      `koanf:"cap-add" usage:"capabilities that containers keep; all others are dropped"`
-	SecurityOpts   []string      `koanf:"security-opts" usage:"more security options of the engine, such as seccomp=FILE or apparmor=PROFILE"`
-	Runtime        string        `koanf:"runtime" usage:"the engine's low-level runtime, such as runsc; empty takes its default"`
-	CgroupParent   string        `koanf:"cgroup-parent" usage:"control group of all containers; empty takes the engine's"`
-	Processes      int64         `koanf:"pids" usage:"processes and threads of a container"`
-	OpenFiles      int64         `koanf:"open-files" usage:"open files of a process"`
-	CPUs           float64       `koanf:"cpus" usage:"CPUs that containers share in proportion to their memory, as a hard limit; 0 sets none"`
-	Scratch        int           `koanf:"scratch" usage:"MB of a container's writable directories together, where its image has a read-only root; they count as memory; 0 takes half of the action's memory"`
-	StorageSize    string        `koanf:"storage-size" usage:"bound of a writable root, such as 1G, where the engine's storage can do that; empty sets none"`
-	LogDriver      string        `koanf:"log-driver" usage:"the engine's log driver; with other ones than json-file, local and journald activations have no logs"`
-	LogOptions     []string      `koanf:"log-opts" usage:"options of the log driver, as key=value"`
-	ParallelStarts int           `koanf:"parallel-starts" usage:"how many containers may start at the same time; 0 takes one per CPU and at least 2"`
-	StartTimeout   time.Duration `koanf:"start-timeout" usage:"how long the engine may take to start a container"`
-	PullTimeout    time.Duration `koanf:"pull-timeout" usage:"how long the engine may take to pull an image"`
-	Pull           PullPolicy    `koanf:"pull" usage:"when images of blackbox actions are pulled: always (again when older than the pull time to live), missing or never"`
-	PullManaged    PullPolicy    `koanf:"pull-managed" usage:"the same for the images of the runtimes manifest"`
-	PullTTL        time.Duration `koanf:"pull-ttl" usage:"how long a pulled image is used before the registry is asked for a newer one"`
-	UserRegistry   string        `koanf:"user-registry" usage:"registry of images of blackbox actions that name none"`
-	Credentials    string        `koanf:"registry-credentials" usage:"file with registry credentials, for everybody and by namespace; it is read again when it changes"`
+	Host         string        `koanf:"docker-host" usage:"address of the Docker engine, such as unix:///var/run/docker.sock; empty takes DOCKER_HOST, or the socket"`
+	Network      string        `koanf:"docker-network" usage:"network of the containers; the default one is created and keeps containers from each other"`
+	Subnet       string        `koanf:"docker-subnet" usage:"addresses of the network when it is created, such as 10.200.0.0/16; empty lets the engine choose"`
+	Publish      string        `koanf:"docker-publish" usage:"reach containers through ports published on 127.0.0.1: auto, always or never"`
+	Blocked      []string      `koanf:"docker-blocked-networks" usage:"networks that containers cannot reach beside their own neighbours, by rules of iptables that need root; default 169.254.0.0/16, where clouds have their metadata"`
+	DNS          []string      `koanf:"docker-dns" usage:"name servers of the containers"`
+	DNSSearch    []string      `koanf:"docker-dns-search" usage:"domains in which containers look names up"`
+	DNSOptions   []string      `koanf:"docker-dns-options" usage:"options of the containers' resolver"`
+	ExtraHosts   []string      `koanf:"docker-extra-hosts" usage:"entries of the containers' /etc/hosts, as name:address"`
+	User         string        `koanf:"docker-user" usage:"user of the containers' processes, as uid or uid:gid; empty takes the image's"`
+	CapAdd       []string      `koanf:"docker-cap-add" usage:"capabilities that containers keep; all others are dropped"`
+	SecurityOpts []string      `koanf:"docker-security-opts" usage:"more security options of the engine, such as seccomp=FILE or apparmor=PROFILE"`
+	Runtime      string        `koanf:"docker-runtime" usage:"the engine's low-level runtime, such as runsc; empty takes its default"`
+	CgroupParent string        `koanf:"docker-cgroup-parent" usage:"control group of all containers; empty takes the engine's"`
+	Processes    int64         `koanf:"docker-pids" usage:"processes and threads of a container"`
+	OpenFiles    int64         `koanf:"docker-open-files" usage:"open files of a process"`
+	CPUs         float64       `koanf:"docker-cpus" usage:"CPUs that containers share in proportion to their memory, as a hard limit; 0 sets none"`
+	Scratch      int           `koanf:"docker-scratch" usage:"MB of a container's writable directories together, where its image has a read-only root; they count as memory; 0 takes half of the action's memory"`
+	StorageSize  string        `koanf:"docker-storage-size" usage:"bound of a writable root, such as 1G, where the engine's storage can do that; empty sets none"`
+	LogDriver    string        `koanf:"docker-log-driver" usage:"the engine's log driver; with other ones than json-file, local and journald activations have no logs"`
+	LogOptions   []string      `koanf:"docker-log-opts" usage:"options of the log driver, as key=value"`
+	StartTimeout time.Duration `koanf:"docker-start-timeout" usage:"how long the engine may take to start a container"`
+	PullTimeout  time.Duration `koanf:"docker-pull-timeout" usage:"how long the engine may take to pull an image"`
+	Pull         PullPolicy    `koanf:"docker-pull" usage:"when images of blackbox actions are pulled: always (again when older than the pull time to live), missing or never"`
+	PullManaged  PullPolicy    `koanf:"docker-pull-managed" usage:"the same for the images of the runtimes manifest"`
+	PullTTL      time.Duration `koanf:"docker-pull-ttl" usage:"how long a pulled image is used before the registry is asked for a newer one"`
+	UserRegistry string        `koanf:"docker-user-registry" usage:"registry of images of blackbox actions that name none"`
+	Credentials  string        `koanf:"docker-registry-credentials" usage:"file with registry credentials, for everybody and by namespace; it is read again when it changes"`
 }
 
 // PullPolicy says when an image is pulled.
-type PullPolicy string
+type PullPolicy = string
 
 // The policies.
 const (
@@ -139,6 +145,9 @@ func (c Config) withDefaults() (Config, error) {
 		// behind loses nothing that counts.
 		c.LogOptions = []string{fmt.Sprintf("max-size=%dm", 2*c.MaxLogs), "max-file=2"}
 	}
+	if c.SecurityOpts, err = readSecurityOpts(c.SecurityOpts); err != nil {
+		return c, err
+	}
 	if c.IsManagedImage == nil {
 		c.IsManagedImage = func(string) bool { return false }
 	}
@@ -180,7 +189,7 @@ func (s Settings) Check() error {
 			return fmt.Errorf("log option %q: want key=value", o)
 		}
 	}
-	for _, n := range []int64{s.Processes, s.OpenFiles, int64(s.ParallelStarts), int64(s.Scratch)} {
+	for _, n := range []int64{s.Processes, s.OpenFiles, int64(s.Scratch)} {
 		if n < 0 {
 			return fmt.Errorf("a limit of %d makes no sense", n)
 		}
@@ -189,6 +198,28 @@ func (s Settings) Check() error {
 		return errors.New("CPUs and times cannot be negative")
 	}
 	return nil
+}
+
+// readSecurityOpts replaces the names of files with seccomp profiles by what is in
+// them, as the engine's API wants it.
+func readSecurityOpts(options []string) ([]string, error) {
+	read := slices.Clone(options)
+	for i, o := range read {
+		path, is := strings.CutPrefix(o, "seccomp=")
+		if !is || slices.Contains([]string{"unconfined", "builtin"}, path) {
+			continue
+		}
+		profile, err := os.ReadFile(path)
+		if err != nil {
+			return nil, fmt.Errorf("read the seccomp profile: %w", err)
+		}
+		var compact bytes.Buffer
+		if err := json.Compact(&compact, profile); err != nil {
+			return nil, fmt.Errorf("the seccomp profile %s: %w", path, err)
+		}
+		read[i] = "seccomp=" + compact.String()
+	}
+	return read, nil
 }
 
 // hasReadableLogs: the engine gives back what it logs.

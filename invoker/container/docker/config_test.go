@@ -30,7 +30,7 @@ func TestCheck(t *testing.T) {
 		`addresses "everything"`:  {Subnet: "everything"},
 		`log option "max-size"`:   {LogOptions: []string{"max-size"}},
 		"limit of -1":             {Processes: -1},
-		"limit of -2":             {ParallelStarts: -2},
+		"limit of -2":             {Scratch: -2},
 		"cannot be negative":      {CPUs: -0.5},
 		"times cannot be negativ": {PullTTL: -time.Second},
 	} {
@@ -144,4 +144,35 @@ func TestOpenNetworks(t *testing.T) {
 		assert.Equal(t, filters, filtersBridges(filepath.Join(dir, "switch")))
 	}
 	assert.False(t, filtersBridges(filepath.Join(dir, "none")))
+}
+
+func TestSecurityOpts(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "profile.json")
+	require.NoError(t, os.WriteFile(path, []byte("{\n  \"defaultAction\": \"SCMP_ACT_ALLOW\"\n}\n"), 0o600))
+	got, err := readSecurityOpts([]string{"apparmor=mine", "seccomp=unconfined", "seccomp=" + path})
+	require.NoError(t, err)
+	assert.Equal(t, []string{"apparmor=mine", "seccomp=unconfined", `seccomp={"defaultAction":"SCMP_ACT_ALLOW"}`}, got)
+	_, err = readSecurityOpts([]string{"seccomp=" + path + ".none"})
+	require.ErrorIs(t, err, os.ErrNotExist)
+	require.NoError(t, os.WriteFile(path, []byte("{"), 0o600))
+	_, err = readSecurityOpts([]string{"seccomp=" + path})
+	require.ErrorContains(t, err, path)
+}
+
+// TestSeccompProfile: the engine takes a profile as it is passed on.
+func TestSeccompProfile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "profile.json")
+	require.NoError(t, os.WriteFile(path, []byte(`{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["sethostname", "mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 38}]}`), 0o600))
+	c := config(t.TempDir())
+	c.SecurityOpts = []string{"seccomp=" + path}
+	var result struct{ Error string }
+	startPython(t, open(t, c), 128, `
+import os
+def main(args):
+    try:
+        os.mkdir('/tmp/x')
+        return {'error': ''}
+    except OSError as e:
+        return {'error': e.strerror}`).run(nil, &result)
+	assert.Contains(t, []string{"Function not implemented", "Operation not permitted"}, result.Error)
 }
