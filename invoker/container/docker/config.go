@@ -118,7 +118,7 @@ func DefaultSettings() Settings {
 // is wrong with it.
 func (c Config) withDefaults() (Config, error) {
 	if c.Dir == "" || c.Owner == "" {
-		return c, errors.New("Docker containers need a state directory and the name of their owner")
+		return c, errors.New("containers in Docker need a state directory and the name of their owner")
 	}
 	var err error
 	if c.Dir, err = filepath.Abs(c.Dir); err != nil {
