@@ -1,9 +1,12 @@
 package docker
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -28,22 +31,23 @@ type Config struct {
 	// given in proportion (openwhisk-invoker.md 2.2). By default 256 MB have a
 	// weight of 1024.
 	PoolMemory entity.Megabytes
+	// ParallelStarts bounds how many containers start at once, by default one per
+	// CPU and at least 2.
+	ParallelStarts int
 	// MaxLogs is the largest log limit of any action, by default 10 MB: what is
 	// kept of a container's output until it is collected.
 	MaxLogs entity.Megabytes
 	// IsManagedImage says of a blackbox action's image that it is one of the
 	// platform's, as the runtimes manifest does. By default none is.
 	IsManagedImage func(image string) bool
-	// ParallelStarts is how many containers may start at the same time, by default
-	// one per CPU and at least 2.
-	ParallelStarts int
 	// Registry takes the factory's metrics, by default none does.
 	Registry prometheus.Registerer
 	// Log, by default none.
 	Log *zap.Logger
 }
 
-// Settings are what operators choose.
+// Settings are what operators choose. Programs take them into their configuration
+// with the tag `koanf:",squash"`, and DefaultSettings into its defaults.
 type Settings struct {
 	Host         string        `koanf:"docker-host" usage:"address of the Docker engine, such as unix:///var/run/docker.sock; empty takes DOCKER_HOST, or the socket"`
 	Network      string        `koanf:"docker-network" usage:"network of the containers; the default one is created and keeps containers from each other"`
@@ -76,7 +80,7 @@ type Settings struct {
 }
 
 // PullPolicy says when an image is pulled.
-type PullPolicy string
+type PullPolicy = string
 
 // The policies.
 const (
@@ -114,7 +118,7 @@ func DefaultSettings() Settings {
 // is wrong with it.
 func (c Config) withDefaults() (Config, error) {
 	if c.Dir == "" || c.Owner == "" {
-		return c, errors.New("containers need a state directory and the name of their owner")
+		return c, errors.New("containers in Docker need a state directory and the name of their owner")
 	}
 	var err error
 	if c.Dir, err = filepath.Abs(c.Dir); err != nil {
@@ -140,6 +144,9 @@ func (c Config) withDefaults() (Config, error) {
 		// More than the largest log of an activation, so that a reader that falls
 		// behind loses nothing that counts.
 		c.LogOptions = []string{fmt.Sprintf("max-size=%dm", 2*c.MaxLogs), "max-file=2"}
+	}
+	if c.SecurityOpts, err = readSecurityOpts(c.SecurityOpts); err != nil {
+		return c, err
 	}
 	if c.IsManagedImage == nil {
 		c.IsManagedImage = func(string) bool { return false }
@@ -191,6 +198,28 @@ func (s Settings) Check() error {
 		return errors.New("CPUs and times cannot be negative")
 	}
 	return nil
+}
+
+// readSecurityOpts replaces the names of files with seccomp profiles by what is in
+// them, as the engine's API wants it.
+func readSecurityOpts(options []string) ([]string, error) {
+	read := slices.Clone(options)
+	for i, o := range read {
+		path, is := strings.CutPrefix(o, "seccomp=")
+		if !is || slices.Contains([]string{"unconfined", "builtin"}, path) {
+			continue
+		}
+		profile, err := os.ReadFile(path)
+		if err != nil {
+			return nil, fmt.Errorf("read the seccomp profile: %w", err)
+		}
+		var compact bytes.Buffer
+		if err := json.Compact(&compact, profile); err != nil {
+			return nil, fmt.Errorf("the seccomp profile %s: %w", path, err)
+		}
+		read[i] = "seccomp=" + compact.String()
+	}
+	return read, nil
 }
 
 // hasReadableLogs: the engine gives back what it logs.

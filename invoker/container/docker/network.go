@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"strings"
 
 	cerrdefs "github.com/containerd/errdefs"
@@ -128,6 +129,10 @@ func (f *Factory) isolate(ctx context.Context, n network, found engine.Inspect) 
 	if found.Driver == bridgeDriver && found.Options[bridgeTalk] != "false" {
 		f.warn("containers can reach each other: the network allows it", "use the default network, or create yours with -o "+bridgeTalk+"=false", nil)
 	}
+	if n.isDirect && found.Driver == bridgeDriver && !filtersBridges(bridgeFilter) {
+		f.warn("containers can reach each other: the kernel does not filter what goes over a bridge",
+			"load the module br_netfilter and set "+bridgeFilter+" to 1, then restart the Docker engine", nil)
+	}
 	if len(f.config.Blocked) == 0 {
 		return
 	}
@@ -136,6 +141,15 @@ func (f *Factory) isolate(ctx context.Context, n network, found engine.Inspect) 
 			"run as root on the engine's machine with iptables installed, or keep the addresses away by other means", err,
 			zap.Strings("networks", f.config.Blocked))
 	}
+}
+
+// bridgeFilter is the kernel's switch without which the engine's rules see nothing
+// of what containers on one bridge send to each other.
+const bridgeFilter = "/proc/sys/net/bridge/bridge-nf-call-iptables"
+
+func filtersBridges(path string) bool {
+	text, err := os.ReadFile(path)
+	return err == nil && strings.TrimSpace(string(text)) == "1"
 }
 
 // warn logs what is open, once.
