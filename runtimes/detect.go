@@ -41,6 +41,8 @@ type language struct {
 	// question is run by the candidate and prints its real path and version, each
 	// on a line.
 	question []string
+	// path is where an installation has its binary, when it answers with its root.
+	path string
 	// parts is how many numbers of the version the kind has.
 	parts int
 	// oldest is the first version that the launcher supports.
@@ -49,13 +51,14 @@ type language struct {
 
 var known = []language{
 	{"nodejs", regexp.MustCompile(`^node(js)?(-?\d+)?$`),
-		[]string{"-p", `process.execPath+"\n"+process.versions.node`}, 1, "18.0.0"},
+		[]string{"-p", `process.execPath+"\n"+process.versions.node`}, "", 1, "18.0.0"},
 	{"python", regexp.MustCompile(`^python3(\.\d+)?$`),
-		[]string{"-I", "-S", "-c", `import sys;print(sys.executable);print("%d.%d.%d"%sys.version_info[:3])`}, 2, "3.8.0"},
+		[]string{"-I", "-S", "-c", `import sys;print(sys.executable);print("%d.%d.%d"%sys.version_info[:3])`}, "", 2, "3.8.0"},
 	{"php", regexp.MustCompile(`^php(\d+(\.\d+)?)?$`),
-		[]string{"-n", "-r", `echo PHP_BINARY,"\n",PHP_MAJOR_VERSION,".",PHP_MINOR_VERSION,".",PHP_RELEASE_VERSION;`}, 2, "8.1.0"},
+		[]string{"-n", "-r", `echo PHP_BINARY,"\n",PHP_MAJOR_VERSION,".",PHP_MINOR_VERSION,".",PHP_RELEASE_VERSION;`}, "", 2, "8.1.0"},
 	{"ruby", regexp.MustCompile(`^ruby(\d+(\.\d+)?)?$`),
-		[]string{"--disable-gems", "-e", `require "rbconfig"; puts RbConfig.ruby, RUBY_VERSION`}, 2, "2.7.0"},
+		[]string{"--disable-gems", "-e", `require "rbconfig"; puts RbConfig.ruby, RUBY_VERSION`}, "", 2, "2.7.0"},
+	{"go", regexp.MustCompile(`^go(1\.\d+)?$`), []string{"env", "GOROOT", "GOVERSION"}, "bin/go", 2, "1.21.0"},
 }
 
 // Detect finds the interpreters on PATH, by asking each candidate for its own
@@ -173,13 +176,14 @@ func (l language) ask(ctx context.Context, path string) (*Interpreter, error) {
 	if !ok {
 		return nil, errors.New("the answer has no two lines")
 	}
-	if executable, err = filepath.EvalSymlinks(executable); err != nil {
+	if executable, err = filepath.EvalSymlinks(filepath.Join(executable, l.path)); err != nil {
 		return nil, err
 	}
 	return l.interpreter(executable, version)
 }
 
 func (l language) interpreter(executable, version string) (*Interpreter, error) {
+	version = strings.TrimPrefix(version, "go")
 	numbers := strings.SplitN(version, ".", 3)
 	if len(numbers) < 3 || !filepath.IsAbs(executable) {
 		return nil, fmt.Errorf("the version %q or the path %q makes no sense", version, executable)
@@ -196,7 +200,7 @@ func (l language) interpreter(executable, version string) (*Interpreter, error) 
 func environment() []string {
 	return slices.DeleteFunc(os.Environ(), func(variable string) bool {
 		name, _, _ := strings.Cut(variable, "=")
-		return strings.HasPrefix(name, "NODE_") || strings.HasPrefix(name, "PYTHON")
+		return strings.HasPrefix(name, "NODE_") || strings.HasPrefix(name, "GO") || strings.HasPrefix(name, "PYTHON")
 	})
 }
 

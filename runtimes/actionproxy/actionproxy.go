@@ -5,8 +5,8 @@
 //
 // How code runs depends on the kind. Most languages are interpreters with a
 // launcher, started before /init so that a stem cell is warm (launcher.go);
-// native:* executables speak the ActionLoop protocol (native.go); shell:* and
-// blackbox run a program per activation, as OpenWhisk's dockerskeleton does
+// native:* executables speak the ActionLoop protocol (native.go), and what Go
+// sources are compiled to does too (golang.go); shell:* and blackbox run a program per activation, as OpenWhisk's dockerskeleton does
 // (oneshot.go). Standard output and error of the user's code are the proxy's
 // own, never copied through it but for the one-shot kinds.
 //
@@ -40,7 +40,11 @@ func Main(args []string) int {
 	// that, none has to be woken for another, which takes a quarter off a warm run.
 	runtime.GOMAXPROCS(1)
 	o, err := parseOptions(args, os.Stderr)
-	if err == nil {
+	switch {
+	case err != nil:
+	case o.prepare:
+		err = prepare(o)
+	default:
 		err = serve(o)
 	}
 	if err != nil {
@@ -48,6 +52,17 @@ func Main(args []string) int {
 		return 1
 	}
 	return 0
+}
+
+// prepare compiles what the kind needs.
+func prepare(o options) error {
+	if o.launchers == "" {
+		return errors.New("--prepare needs --launchers")
+	}
+	if err := runtimes.Install(o.launchers); err != nil {
+		return err
+	}
+	return runtimes.Prepare(context.Background(), runtimes.Interpreter{Family: o.family(), Kind: o.kind, Path: o.interpreter}, o.launchers)
 }
 
 // serve runs the proxy until SIGTERM or SIGINT.
