@@ -43,6 +43,9 @@ type language struct {
 	question []string
 	// path is where an installation has its binary, when it answers with its root.
 	path string
+	// inspect, in place of the question, learns from the files of the installation
+	// that has the binary.
+	inspect func(executable string) (version string, err error)
 	// parts is how many numbers of the version the kind has.
 	parts int
 	// oldest is the first version that the launcher supports.
@@ -50,15 +53,17 @@ type language struct {
 }
 
 var known = []language{
-	{"nodejs", regexp.MustCompile(`^node(js)?(-?\d+)?$`),
-		[]string{"-p", `process.execPath+"\n"+process.versions.node`}, "", 1, "18.0.0"},
-	{"python", regexp.MustCompile(`^python3(\.\d+)?$`),
-		[]string{"-I", "-S", "-c", `import sys;print(sys.executable);print("%d.%d.%d"%sys.version_info[:3])`}, "", 2, "3.8.0"},
-	{"php", regexp.MustCompile(`^php(\d+(\.\d+)?)?$`),
-		[]string{"-n", "-r", `echo PHP_BINARY,"\n",PHP_MAJOR_VERSION,".",PHP_MINOR_VERSION,".",PHP_RELEASE_VERSION;`}, "", 2, "8.1.0"},
-	{"ruby", regexp.MustCompile(`^ruby(\d+(\.\d+)?)?$`),
-		[]string{"--disable-gems", "-e", `require "rbconfig"; puts RbConfig.ruby, RUBY_VERSION`}, "", 2, "2.7.0"},
-	{"go", regexp.MustCompile(`^go(1\.\d+)?$`), []string{"env", "GOROOT", "GOVERSION"}, "bin/go", 2, "1.21.0"},
+	{family: "nodejs", names: regexp.MustCompile(`^node(js)?(-?\d+)?$`), parts: 1, oldest: "18.0.0",
+		question: []string{"-p", `process.execPath+"\n"+process.versions.node`}},
+	{family: "python", names: regexp.MustCompile(`^python3(\.\d+)?$`), parts: 2, oldest: "3.8.0",
+		question: []string{"-I", "-S", "-c", `import sys;print(sys.executable);print("%d.%d.%d"%sys.version_info[:3])`}},
+	{family: "php", names: regexp.MustCompile(`^php(\d+(\.\d+)?)?$`), parts: 2, oldest: "8.1.0",
+		question: []string{"-n", "-r", `echo PHP_BINARY,"\n",PHP_MAJOR_VERSION,".",PHP_MINOR_VERSION,".",PHP_RELEASE_VERSION;`}},
+	{family: "ruby", names: regexp.MustCompile(`^ruby(\d+(\.\d+)?)?$`), parts: 2, oldest: "2.7.0",
+		question: []string{"--disable-gems", "-e", `require "rbconfig"; puts RbConfig.ruby, RUBY_VERSION`}},
+	{family: "java", names: regexp.MustCompile(`^java$`), parts: 1, oldest: "11.0.0", inspect: inspectJava},
+	{family: "go", names: regexp.MustCompile(`^go(1\.\d+)?$`), parts: 2, oldest: "1.21.0",
+		question: []string{"env", "GOROOT", "GOVERSION"}, path: "bin/go"},
 }
 
 // Detect finds the interpreters on PATH, by asking each candidate for its own
@@ -156,6 +161,16 @@ func (l language) examine(ctx context.Context, path string) (*Interpreter, error
 	executable, err := filepath.EvalSymlinks(path)
 	if version := versionOf(path); err == nil && release.MatchString(version) &&
 		filepath.Base(filepath.Dir(filepath.Dir(filepath.Dir(path)))) == "versions" {
+		return l.interpreter(executable, version)
+	}
+	if l.inspect != nil {
+		if err != nil {
+			return nil, err
+		}
+		version, err := l.inspect(executable)
+		if err != nil {
+			return nil, err
+		}
 		return l.interpreter(executable, version)
 	}
 	return l.ask(ctx, path)

@@ -50,7 +50,7 @@ func newRunner(o options, c *children) (runner, error) {
 	case o.family() == "shell" || o.family() == "blackbox":
 		return &oneShot{options: o, children: c}, nil
 	}
-	return nil, fmt.Errorf("the kind %q is unknown; known families are nodejs, python, php, ruby, go, native, shell and blackbox", o.kind)
+	return nil, fmt.Errorf("the kind %q is unknown; known families are nodejs, python, php, ruby, java, go, native, shell and blackbox", o.kind)
 }
 
 // identifyAnswer reads "ID STATUS JSON".

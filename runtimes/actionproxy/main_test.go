@@ -45,7 +45,7 @@ var detected = sync.OnceValues(func() ([]runtimes.Interpreter, error) {
 })
 
 // provisioned are the languages that scripts/provision runtimes sees to.
-var provisioned = []string{"nodejs", "python", "php", "ruby", "go"}
+var provisioned = []string{"nodejs", "python", "php", "ruby", "java", "go"}
 
 // interpreters finds one interpreter per language, and fails when one is missing.
 func interpreters(t testing.TB) map[string]runtimes.Interpreter {

@@ -162,6 +162,7 @@ func TestCompiledLanguages(t *testing.T) {
 	f := open(t, config(t.TempDir()))
 	for kind, code := range map[string]string{
 		"go:1.26": `"main":"main","code":"package main\n\nfunc Main(args map[string]any) map[string]any { return args }\n"`,
+		"java:17": `"main":"A","code":"import com.google.gson.JsonObject;\npublic class A { public static JsonObject main(JsonObject args) { return args; } }\n"`,
 	} {
 		t.Run(kind, func(t *testing.T) {
 			for range 2 {
