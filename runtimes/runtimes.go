@@ -6,6 +6,7 @@ package runtimes
 
 import (
 	"bytes"
+	"context"
 	"embed"
 	"errors"
 	"fmt"
@@ -24,6 +25,10 @@ type launcher struct {
 	// interpreter is the command that runs it, where none is named.
 	interpreter string
 	flags       []string
+	// arguments are what the interpreter is given in place of the program's path.
+	arguments func(dir string) []string
+	// prepare compiles what containers need, with interpreter, below dir.
+	prepare func(ctx context.Context, interpreter, dir string) error
 }
 
 var families = map[string]launcher{
@@ -34,6 +39,11 @@ var families = map[string]launcher{
 		flags: []string{"-d", "memory_limit=-1", "-d", "display_errors=stderr", "-d", "log_errors=0"}},
 	// RubyGems is loaded when it is needed: it is three quarters of Ruby's start.
 	"ruby": {program: "ruby/launcher.rb", interpreter: "ruby", flags: []string{"--disable-gems"}},
+	"java": {program: javaLauncher, interpreter: "java", flags: javaFlags, arguments: javaArguments, prepare: prepareJava},
+	// No program: the launcher becomes a part of the action (golang.go).
+	"go": {interpreter: "go", prepare: func(ctx context.Context, interpreter, dir string) error {
+		return prepareGo(ctx, interpreter, dir, goPackages)
+	}},
 }
 
 // Launcher is the path, below the directory given to Install, of the program
@@ -49,7 +59,11 @@ func Command(family, interpreter, dir string) []string {
 	if interpreter == "" {
 		interpreter = l.interpreter
 	}
-	return append(append([]string{interpreter}, l.flags...), filepath.Join(dir, filepath.FromSlash(l.program)))
+	line := append([]string{interpreter}, l.flags...)
+	if l.arguments != nil {
+		return append(line, l.arguments(dir)...)
+	}
+	return append(line, filepath.Join(dir, filepath.FromSlash(l.program)))
 }
 
 // Install writes the launchers below dir, readable by everyone, since actions

@@ -148,7 +148,7 @@ func TestDefaultManifest(t *testing.T) {
 	for kind, want := range map[string]string{
 		"nodejs:default": "nodejs:20", "python:default": "python:3.11", "java:default": "java:17",
 		"php:default": "php:8.2", "ruby:default": "ruby:3.1", "go:default": "go:1.26", "swift:default": "swift:5.3",
-		"dotnet:default": "dotnet:3.1", "rust:default": "rust:1.95", "native:default": "native:1", "shell:default": "shell:1",
+		"dotnet:default": "dotnet:3.1", "rust:default": "rust:1.34", "native:default": "native:1", "shell:default": "shell:1",
 	} {
 		require.Equal(t, want, resolve(t, m, kind).Kind)
 	}
@@ -165,6 +165,31 @@ func TestDefaultManifest(t *testing.T) {
 	require.True(t, m.IsManagedImage(entity.Image{Prefix: "gowhisk", Name: "dockerskeleton", Tag: "1"}))
 	require.True(t, m.IsManagedImage(entity.Image{Prefix: "openwhisk", Name: "dockerskeleton", Tag: "nightly"}))
 	require.False(t, m.IsManagedImage(entity.Image{Prefix: "openwhisk", Name: "dockerskeleton"}))
+}
+
+// An operator's file that names the official images loads, and clients are shown
+// these images.
+func TestOfficialImages(t *testing.T) {
+	m, err := Load("testdata/official.json")
+	require.NoError(t, err)
+	listed := map[string]string{}
+	for _, versions := range m.Published() {
+		for _, v := range versions {
+			listed[v.Kind] = v.Image
+		}
+	}
+	require.Equal(t, map[string]string{
+		"nodejs:18": "openwhisk/action-nodejs-v18:nightly", "nodejs:20": "openwhisk/action-nodejs-v20:nightly",
+		"python:3.10": "openwhisk/action-python-v3.10:nightly", "python:3.11": "openwhisk/action-python-v3.11:nightly",
+		"swift:5.3": "openwhisk/action-swift-v5.3:nightly", "swift:5.7": "openwhisk/action-swift-v5.7:nightly",
+		"java:8": "openwhisk/java8action:nightly", "php:8.1": "openwhisk/action-php-v8.1:nightly",
+		"ruby:2.5": "openwhisk/action-ruby-v2.5:nightly", "go:1.20": "openwhisk/action-golang-v1.20:nightly",
+		"dotnet:3.1": "openwhisk/action-dotnet-v3.1:nightly", "dotnet:6.0": "openwhisk/action-dotnet-v6.0:nightly",
+		"rust:1.34": "openwhisk/action-rust-v1.34:nightly",
+	}, listed)
+	require.Equal(t, 2, resolve(t, m, "nodejs:default").StemCells[0].InitialCount)
+	require.True(t, resolve(t, m, "java:8").RequireMain)
+	require.True(t, m.IsManagedImage(entity.Image{Prefix: "openwhisk", Name: "dockerskeleton", Tag: "nightly"}))
 }
 
 func TestCopies(t *testing.T) {

@@ -43,12 +43,14 @@ func newRunner(o options, c *children) (runner, error) {
 	switch {
 	case o.launcherFDs.set || runtimes.Launcher(o.family()) != "":
 		return &launcher{options: o, children: c}, nil
+	case o.family() == "go":
+		return newGolang(o, c), nil
 	case o.family() == "native":
 		return &native{options: o, children: c}, nil
 	case o.family() == "shell" || o.family() == "blackbox":
 		return &oneShot{options: o, children: c}, nil
 	}
-	return nil, fmt.Errorf("the kind %q is unknown; known families are nodejs, python, php, ruby, native, shell and blackbox", o.kind)
+	return nil, fmt.Errorf("the kind %q is unknown; known families are nodejs, python, php, ruby, java, go, native, shell and blackbox", o.kind)
 }
 
 // identifyAnswer reads "ID STATUS JSON".

@@ -45,7 +45,7 @@ var detected = sync.OnceValues(func() ([]runtimes.Interpreter, error) {
 })
 
 // provisioned are the languages that scripts/provision runtimes sees to.
-var provisioned = []string{"nodejs", "python", "php", "ruby"}
+var provisioned = []string{"nodejs", "python", "php", "ruby", "java", "go"}
 
 // interpreters finds one interpreter per language, and fails when one is missing.
 func interpreters(t testing.TB) map[string]runtimes.Interpreter {
@@ -62,6 +62,17 @@ func interpreters(t testing.TB) map[string]runtimes.Interpreter {
 		require.Contains(t, byFamily, family, "run scripts/provision runtimes")
 	}
 	return byFamily
+}
+
+// prepared is a directory of launchers with all that the interpreter's actions
+// need. It outlives the test: preparing takes up to a minute.
+func prepared(t testing.TB, i runtimes.Interpreter) string {
+	t.Helper()
+	dir, err := filepath.Abs("../../build/launchers")
+	require.NoError(t, err)
+	require.NoError(t, runtimes.Install(dir))
+	require.NoError(t, runtimes.Prepare(t.Context(), i, dir))
+	return dir
 }
 
 // patience bounds waits that end by themselves unless something is wrong, and
@@ -81,7 +92,7 @@ func start(t testing.TB, kind string, o runtimetest.Options) *runtimetest.Client
 	}
 	for _, i := range interpreters(t) {
 		if i.Kind == kind {
-			args = append(args, "--interpreter", i.Path)
+			args = append(args, "--interpreter", i.Path, "--launchers", prepared(t, i))
 		}
 	}
 	return startProxy(t, kind, o.Env, nil, args...).Client

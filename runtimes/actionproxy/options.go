@@ -27,6 +27,7 @@ type options struct {
 	readyFD      int // gets "ready\n" when /init is taken; -1: none
 	launcherFDs  descriptors
 	relay        *relay // nil: user code writes to the log streams itself
+	prepare      bool   // only prepare the launchers, for the build of an image
 }
 
 // descriptors are the ends of an already started launcher's pipes.
@@ -65,6 +66,7 @@ func parseOptions(args []string, usage io.Writer) (options, error) {
 	f.IntVar(&o.readyFD, "ready-fd", -1, "descriptor that gets a line when /init is taken")
 	f.StringVar(&o.sentinelMark, "sentinel-mark", "", "text behind the log sentinels, for a reader that expects it; user code must not know it")
 	f.Var(&o.launcherFDs, "launcher-fds", "IN,OUT: descriptors of a launcher that was started already")
+	f.BoolVar(&o.prepare, "prepare", false, "compile what --launchers lacks for the kind, and end")
 	if err := f.Parse(args); err != nil {
 		return options{}, err
 	}

@@ -49,9 +49,11 @@ func TestStartedLauncher(t *testing.T) {
 // its requests and ends.
 func TestLauncherEndsWithProxy(t *testing.T) {
 	for family, i := range interpreters(t) {
+		if runtimes.Launcher(family) == "" {
+			continue // a part of the action
+		}
 		t.Run(family, func(t *testing.T) {
-			launchers := t.TempDir()
-			require.NoError(t, runtimes.Install(launchers))
+			launchers := prepared(t, i)
 			answersOut, answersIn, err := os.Pipe()
 			require.NoError(t, err)
 			defer func() { _ = answersOut.Close() }()

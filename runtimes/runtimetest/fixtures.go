@@ -49,6 +49,8 @@ var languages = map[string]language{
 	"python": {fixture: sources(pythonFixtures), entryPoints: true},
 	"php":    {fixture: sources(phpFixtures), entryPoints: true},
 	"ruby":   {fixture: sources(rubyFixtures), entryPoints: true},
+	"java":   {fixture: javaFixture, entryPoints: true},
+	"go":     {fixture: sources(goFixtures), entryPoints: true},
 	"shell":  {fixture: sources(shellFixtures), restarts: true},
 	"native": {fixture: nativeFixture},
 }

@@ -22,7 +22,7 @@ import (
 type Start func(t testing.TB, kind string, o Options) *Client
 
 // Run runs the suite for each kind. Kinds are of the families nodejs, python, php,
-// ruby, shell and native; the last needs a Go compiler on the machine of the test.
+// ruby, java, go, shell and native; the last needs a Go compiler on the machine of the test.
 func Run(t *testing.T, kinds []string, start Start) {
 	for _, kind := range kinds {
 		t.Run(strings.ReplaceAll(kind, ":", ""), func(t *testing.T) {
@@ -45,6 +45,10 @@ func Run(t *testing.T, kinds []string, start Start) {
 				s.php(t)
 			case "ruby":
 				s.ruby(t)
+			case "java":
+				s.java(t)
+			case "go":
+				s.golang(t)
 			case "shell":
 				s.shell(t)
 			case "native":

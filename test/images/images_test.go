@@ -19,6 +19,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gowhisk/gowhisk/pkg/runtimes"
 	"github.com/gowhisk/gowhisk/runtimes/runtimetest"
 )
 
@@ -115,6 +116,20 @@ func TestSkeleton(t *testing.T) {
 		require.Equal(t, http.StatusOK, a.Status, a.Body)
 		require.JSONEq(t, `{"from":"image","got":{"a":1},"beside":"here"}`, c.MustRun(t, `{"a":1}`))
 	})
+}
+
+// TestDefaultManifest: what the built-in manifest names under our prefix, we build.
+func TestDefaultManifest(t *testing.T) {
+	var built []string
+	for _, image := range images {
+		built = append(built, image)
+	}
+	for _, r := range runtimes.Default().Runtimes() {
+		if r.Image.Prefix == "gowhisk" {
+			require.Contains(t, built, r.Image.String(), r.Kind)
+		}
+	}
+	require.Contains(t, built, "gowhisk/dockerskeleton:1")
 }
 
 // TestLabels: what the Docker factory relies on.
