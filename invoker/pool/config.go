@@ -57,7 +57,7 @@ type Config struct {
 	MaxStartBackoff time.Duration
 
 	// Eviction orders the containers that can be evicted, best victim first; nil
-	// is LeastRecentlyUsed.
+	// is GreedyDual.
 	Eviction func(a, b Candidate) int
 
 	// TypicalMemory is how much a job of an unknown action is taken to need when
@@ -129,7 +129,7 @@ func DefaultConfig(memory entity.Megabytes) Config {
 		MaxReschedules:          3,
 		StartBackoff:            100 * time.Millisecond,
 		MaxStartBackoff:         10 * time.Second,
-		Eviction:                LeastRecentlyUsed,
+		Eviction:                GreedyDual,
 		TypicalMemory:           256,
 		LookAhead:               max(8, int(memory/128)),
 		NamePrefix:              "wsk",

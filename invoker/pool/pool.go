@@ -37,6 +37,11 @@ type Pool struct {
 	costs    map[string]*cost // by kind
 	backoffs map[class]*backoff
 
+	// clock is the highest priority of the containers that were evicted; evicted
+	// counts them.
+	clock   float64
+	evicted uint64
+
 	// reserved is the action for which memory is being kept.
 	reserved *action
 	// wakeUp is when waiting work or a refill is worth another look; zero for never.
@@ -53,7 +58,7 @@ type Pool struct {
 // New returns an empty pool; its stem cells start with the first Tick.
 func New(cfg Config) *Pool {
 	if cfg.Eviction == nil {
-		cfg.Eviction = LeastRecentlyUsed
+		cfg.Eviction = GreedyDual
 	}
 	p := &Pool{
 		cfg:        cfg,

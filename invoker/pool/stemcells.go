@@ -11,7 +11,9 @@ type stemCells struct {
 	// coldStarts counts starts that a stem cell would have spared, since the
 	// previous check.
 	coldStarts int
-	backoff    backoff
+	// uses counts the starts that stem cells have spared, or would have.
+	uses    frequency
+	backoff backoff
 }
 
 func newStemCells(cfg StemCellConfig) *stemCells {
@@ -65,6 +67,7 @@ func (p *Pool) takeStemCell(a *action) bool {
 	if best == nil {
 		return false
 	}
+	p.countUse(best)
 	p.take(best)
 	best.origin = Prewarmed
 	p.belongTo(best, a)
@@ -90,6 +93,7 @@ func (p *Pool) adopt(a *action) bool {
 	if first == nil {
 		return false
 	}
+	p.countUse(first)
 	p.take(first)
 	p.belongTo(first, a)
 	return true
@@ -98,6 +102,13 @@ func (p *Pool) adopt(a *action) bool {
 func (p *Pool) fits(c *member, a *action) bool {
 	isFree := c.action == nil && a.stemCells || c.action == a
 	return isFree && c.class == a.class && c.concurrency >= a.concurrency
+}
+
+// countUse notes that a stem cell has spared a start.
+func (p *Pool) countUse(c *member) {
+	if c.stem != nil {
+		c.stem.uses.add(p.now, p.cfg.IdleTimeout)
+	}
 }
 
 // take takes c out of the stem cells; its replacement starts behind it.
@@ -168,6 +179,7 @@ func (p *Pool) countColdStart(k class) {
 	for _, s := range p.stems {
 		if s.class.kind == k.kind && s.class.memory == k.memory {
 			s.coldStarts++
+			s.uses.add(p.now, p.cfg.IdleTimeout)
 		}
 	}
 }
