@@ -36,6 +36,7 @@ type Pool struct {
 	stems    []*stemCells
 	costs    map[string]*cost // by kind
 	backoffs map[class]*backoff
+	refills  bucket // of stem cells
 
 	// clock is the highest priority of the containers that were evicted; evicted
 	// counts them.

@@ -36,7 +36,7 @@ func (p *Pool) refill() {
 				p.wakeAt(s.backoff.until)
 				break
 			}
-			if p.counts[Starting] >= p.cfg.MaxParallelStarts || p.held()+s.class.memory > p.cfg.Memory {
+			if p.counts[Starting] >= p.cfg.MaxParallelStarts || p.held()+s.class.memory > p.cfg.Memory || !p.mayRefill() {
 				break
 			}
 			c := p.newMember(s.class, s.cfg.Concurrency)
@@ -52,6 +52,34 @@ func (p *Pool) refill() {
 			})
 		}
 	}
+}
+
+// bucket holds a token for each stem cell that may start.
+type bucket struct {
+	tokens float64
+	at     time.Time
+}
+
+// mayRefill takes a token, or sees to it that it is asked again when there is one.
+func (p *Pool) mayRefill() bool {
+	rate, most := p.cfg.StemCellRate, float64(max(1, p.cfg.MaxParallelStarts))
+	if rate <= 0 {
+		return true
+	}
+	b := &p.refills
+	if b.at.IsZero() {
+		b.tokens = most
+	} else {
+		b.tokens = min(most, b.tokens+p.now.Sub(b.at).Seconds()*rate)
+	}
+	b.at = p.now
+	if b.tokens < 1 {
+		// A little more than the time, so that rounding does not lose the token.
+		p.wakeAt(p.now.Add(time.Duration((1-b.tokens)/rate*float64(time.Second)) + time.Microsecond))
+		return false
+	}
+	b.tokens--
+	return true
 }
 
 // takeStemCell runs a's next job in a stem cell of the same kind and exactly the

@@ -58,7 +58,7 @@ func localManifest(found []runtimes.Interpreter, cfg Config) (*pkgruntimes.Manif
 func poolConfig(cfg Config, m *pkgruntimes.Manifest) pool.Config {
 	c := pool.DefaultConfig(entity.Megabytes(cfg.Memory))
 	c.PauseGrace, c.IdleTimeout = cfg.PauseGrace, cfg.IdleTimeout
-	c.MaxParallelStarts = cfg.ParallelStart
+	c.MaxParallelStarts, c.StemCellRate = cfg.ParallelStart, cfg.StemCellRate
 	c.MaxParallelUserStarts = 2 * cfg.ParallelStart
 	// A process starts in a fraction of the time that a container engine needs.
 	c.StartCostGuess = 80 * time.Millisecond
