@@ -40,7 +40,7 @@ func main() {
 	flag.IntVar(&p.rate, "rate", 200, "requests per second of the open loop")
 	flag.IntVar(&p.actions, "actions", 100, "different actions to compare with one")
 	flag.IntVar(&p.listed, "listed", 100_000, "activation records, and actions, to list from; 0 leaves lists out")
-	flag.StringVar(&p.only, "only", "", "measure this part only: lists, calls or cluster")
+	flag.StringVar(&p.only, "only", "", "measure this part only: lists, calls, wasm or cluster")
 	flag.Parse()
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -62,6 +62,11 @@ func run(ctx context.Context, p plan) (err error) {
 	if p.only == "" || p.only == "calls" {
 		if err := measureCalls(ctx, p, scratch, &results); err != nil {
 			return err
+		}
+	}
+	if p.only == "" || p.only == "wasm" {
+		if err := measureWasm(ctx, p, scratch, &results); err != nil {
+			return fmt.Errorf("wasm: %w", err)
 		}
 	}
 	if p.only == "" || p.only == "lists" {
