@@ -13,6 +13,16 @@ const averageWeight = 8
 
 func (e *average) add(d time.Duration) { e.mean, e.known = e.with(d), true }
 
+// addFalling is add where the first values may be far too high, since what they had
+// to compile or to fetch the later ones find: the mean follows a fall at once.
+func (e *average) addFalling(d time.Duration) {
+	if e.known && d < e.mean/2 {
+		e.mean = d
+		return
+	}
+	e.add(d)
+}
+
 // with is what the mean would be after adding d.
 func (e *average) with(d time.Duration) time.Duration {
 	if !e.known {

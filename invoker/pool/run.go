@@ -104,7 +104,7 @@ func (p *Pool) warm(c *member) {
 	a := c.action
 	took := p.now.Sub(c.assignedAt)
 	p.costOf(a.class.kind).init.add(took)
-	a.init.add(took)
+	a.init.addFalling(took)
 	c.initialiser.runStart = p.now
 	c.initialiser = nil
 	a.initialising--
