@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -42,6 +43,8 @@ type Config struct {
 	Memory        int           `koanf:"memory" usage:"memory for action containers together, in MB"`
 	CPUs          int           `koanf:"cpus" usage:"how many CPUs the invoker itself uses; 0 is half of them, for actions need the others"`
 	StemCells     bool          `koanf:"stem-cells" usage:"keep the containers started that the runtimes manifest asks for"`
+	StemCellRate  float64       `koanf:"stem-cell-rate" usage:"how many of them may start per second in the long run; 0 is no bound"`
+	StemCellCheck time.Duration `koanf:"stem-cell-check" usage:"how often their number follows the demand, where the manifest says that it does"`
 	PauseGrace    time.Duration `koanf:"pause-grace" usage:"how long an idle container runs on before it is paused"`
 	IdleTimeout   time.Duration `koanf:"idle-timeout" usage:"how long a paused container is kept"`
 	MaxQueueAge   time.Duration `koanf:"max-queue-age" usage:"an activation that waited longer than this ends with an error instead of being run"`
@@ -76,6 +79,8 @@ func DefaultConfig() Config {
 		Engine:        engine.DefaultSettings(),
 		Memory:        2048,
 		StemCells:     true,
+		StemCellRate:  10,
+		StemCellCheck: time.Minute,
 		PauseGrace:    10 * time.Second,
 		IdleTimeout:   10 * time.Minute,
 		MaxQueueAge:   time.Hour,
@@ -114,6 +119,8 @@ func (c *Config) Validate() error {
 	check(c.MaxConcurrency >= 1, "--max-concurrency %d: give at least 1", c.MaxConcurrency)
 	check(c.CPUs >= 0, "--cpus %d: give a number of CPUs, or 0 for half of them", c.CPUs)
 	check(c.ParallelStart >= 1, "--parallel-starts %d: give at least 1", c.ParallelStart)
+	check(c.StemCellRate >= 0, "--stem-cell-rate %v: give a number of at least 0", c.StemCellRate)
+	check(c.StemCellCheck >= time.Second, "--stem-cell-check %v: give at least 1s", c.StemCellCheck)
 	check(c.FirstUID >= 0, "--first-uid %d: give a number from 0", c.FirstUID)
 	check(c.PauseGrace > 0 && c.IdleTimeout > 0 && c.MaxQueueAge > 0 && c.ShutdownTimeout > 0,
 		"--pause-grace, --idle-timeout, --max-queue-age and --shutdown-timeout: give durations above 0")
@@ -149,7 +156,10 @@ func (c *Config) limits() entity.LimitRanges {
 func (c *Config) pool(m *runtimes.Manifest, startCost time.Duration) pool.Config {
 	p := pool.DefaultConfig(entity.Megabytes(c.Memory))
 	p.PauseGrace, p.IdleTimeout = c.PauseGrace, c.IdleTimeout
-	p.MaxParallelStarts = c.ParallelStart
+	p.MaxParallelStarts, p.StemCellRate = c.ParallelStart, c.StemCellRate
+	p.ReactiveCheckInterval = c.StemCellCheck
+	// Invokers that start together do not check together.
+	p.ReactiveCheckDelay = c.StemCellCheck + rand.N(max(c.StemCellCheck/6, 1))
 	p.MaxParallelUserStarts = 2 * c.ParallelStart
 	p.StartCostGuess = startCost
 	if c.StemCells {

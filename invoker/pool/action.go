@@ -82,6 +82,9 @@ type action struct {
 	starving bool
 
 	duration average
+	// init is how long /init takes, and uses how often the action runs.
+	init average
+	uses frequency
 	// gap is how long the action is without any job before the next one comes;
 	// idleSince is when it last ran out of them.
 	gap       average

@@ -28,6 +28,11 @@ type Config struct {
 	// ReactiveExpirationLimit bounds how many stem cells one check expires
 	// [prewarm-expiration-limit].
 	ReactiveExpirationLimit int
+	// StemCellRate is how many stem cells start per second in the long run, after
+	// MaxParallelStarts at once; zero does not bound it. It keeps a burst of first
+	// calls, which takes stem cells faster than they can start, from being slowed
+	// down by their replacement.
+	StemCellRate float64
 	// MaxParallelStarts: no stem cell starts while this many containers of any
 	// sort are starting.
 	MaxParallelStarts int
@@ -57,7 +62,7 @@ type Config struct {
 	MaxStartBackoff time.Duration
 
 	// Eviction orders the containers that can be evicted, best victim first; nil
-	// is LeastRecentlyUsed.
+	// is GreedyDual.
 	Eviction func(a, b Candidate) int
 
 	// TypicalMemory is how much a job of an unknown action is taken to need when
@@ -111,15 +116,17 @@ func (r ReactiveConfig) Desired(coldStarts int) int {
 }
 
 // DefaultConfig returns OpenWhisk's defaults for a pool of the given memory, and
-// this pool's own for what OpenWhisk does not have.
+// this pool's own for what OpenWhisk does not have. Reactive stem cells follow the
+// demand of the last minute, not of the last ten.
 func DefaultConfig(memory entity.Megabytes) Config {
 	return Config{
 		Memory:                  memory,
 		PauseGrace:              10 * time.Second,
 		IdleTimeout:             10 * time.Minute,
-		ReactiveCheckDelay:      10 * time.Minute,
-		ReactiveCheckInterval:   10 * time.Minute,
+		ReactiveCheckDelay:      time.Minute,
+		ReactiveCheckInterval:   time.Minute,
 		ReactiveExpirationLimit: 100,
+		StemCellRate:            10,
 		MaxParallelStarts:       2,
 		MaxParallelUserStarts:   8,
 		ReserveAfter:            time.Second,
@@ -129,7 +136,7 @@ func DefaultConfig(memory entity.Megabytes) Config {
 		MaxReschedules:          3,
 		StartBackoff:            100 * time.Millisecond,
 		MaxStartBackoff:         10 * time.Second,
-		Eviction:                LeastRecentlyUsed,
+		Eviction:                GreedyDual,
 		TypicalMemory:           256,
 		LookAhead:               max(8, int(memory/128)),
 		NamePrefix:              "wsk",

@@ -20,5 +20,7 @@
 //     and the container starts only when the evicted ones are gone, so the pool
 //     never hands out more than it has nor evicts more than it needs. A container
 //     that is in constant use is not evicted between two uses.
+//   - What is evicted is what costs least to lose (GreedyDual), not what was unused
+//     for longest.
 //   - A container that answers 503 or does not listen gives its job back.
 package pool

@@ -13,6 +13,16 @@ const averageWeight = 8
 
 func (e *average) add(d time.Duration) { e.mean, e.known = e.with(d), true }
 
+// addFalling is add where the first values may be far too high, since what they had
+// to compile or to fetch the later ones find: the mean follows a fall at once.
+func (e *average) addFalling(d time.Duration) {
+	if e.known && d < e.mean/2 {
+		e.mean = d
+		return
+	}
+	e.add(d)
+}
+
 // with is what the mean would be after adding d.
 func (e *average) with(d time.Duration) time.Duration {
 	if !e.known {
@@ -48,13 +58,25 @@ func (p *Pool) costOf(kind string) *cost {
 	return k
 }
 
+// costBound bounds estimates of costs, in times of Config.StartCostGuess.
+const costBound = 10
+
 // costsOf estimates what a container of a kind takes to start and to initialise.
 // The start is bounded: one slow pull of an image must not make jobs wait in line
 // for ever after.
 func (p *Pool) costsOf(kind string) (start, init time.Duration) {
-	const bound = 10 // times the guess
 	k := p.costOf(kind)
-	return min(k.start.or(p.cfg.StartCostGuess), bound*p.cfg.StartCostGuess), min(k.init.or(0), bound*p.cfg.StartCostGuess)
+	return min(k.start.or(p.cfg.StartCostGuess), costBound*p.cfg.StartCostGuess), min(k.init.or(0), costBound*p.cfg.StartCostGuess)
+}
+
+// costsFor is costsOf for an action: what it has taken to initialise itself counts
+// for more than what others of its kind have.
+func (p *Pool) costsFor(a *action) (start, init time.Duration) {
+	start, init = p.costsOf(a.class.kind)
+	if a.init.known {
+		init = min(a.init.mean, costBound*p.cfg.StartCostGuess)
+	}
+	return start, init
 }
 
 // patience is how long an action's last job would wait for the containers that

@@ -18,10 +18,9 @@ type Candidate struct {
 	State State
 	// LastUsed is the end of the last run, or the start of a stem cell.
 	LastUsed time.Time
-	// Uses counts the runs so far.
-	Uses int
-	// StartCost is what it would take to start such a container again.
-	StartCost time.Duration
+	// Priority says how much its loss would cost, beside that of others (see
+	// GreedyDual).
+	Priority float64
 }
 
 // LeastRecentlyUsed takes paused containers first, then stem cells, which can be
@@ -72,7 +71,7 @@ func (p *Pool) isHot(c *member) bool {
 	if c.state != Idle || !c.action.gap.known {
 		return false
 	}
-	start, init := p.costsOf(c.class.kind)
+	start, init := p.costsFor(c.action)
 	expected := patience * c.action.gap.mean
 	end := c.lastUsed.Add(expected)
 	if fairEnd := c.assignedAt.Add(p.fairTime(c.action)); fairEnd.Before(end) {
@@ -91,13 +90,12 @@ func (p *Pool) evictable(unusedSince time.Time) []Candidate {
 	var candidates []Candidate
 	for _, state := range []State{Paused, StemCell, Idle} {
 		for c := range p.lists[state].all {
-			start, _ := p.costsOf(c.class.kind)
 			if !unusedSince.IsZero() && c.lastUsed.After(unusedSince) {
 				continue
 			}
 			candidates = append(candidates, Candidate{
 				Container: c.id, Kind: c.class.kind, Memory: c.class.memory, State: state, LastUsed: c.lastUsed,
-				Uses: c.uses, StartCost: start,
+				Priority: p.priority(c),
 			})
 		}
 	}
@@ -125,6 +123,8 @@ func (p *Pool) evict(candidates []Candidate, need entity.Megabytes) {
 	}
 	for _, c := range chosen {
 		victim := p.containers[c.Container]
+		p.clock = max(p.clock, c.Priority)
+		p.evicted++
 		if victim.state == StemCell {
 			p.lostStemCell(victim)
 		}
@@ -204,6 +204,6 @@ func (p *Pool) yields(c *member) bool {
 // another: long enough for starts to be a small part of the work.
 func (p *Pool) fairTime(a *action) time.Duration {
 	const startsWorth = 5
-	start, init := p.costsOf(a.class.kind)
+	start, init := p.costsFor(a)
 	return max(p.cfg.ReserveAfter, startsWorth*(start+init))
 }

@@ -27,7 +27,8 @@ type member struct {
 	// origin says how the first job came by the container.
 	origin StartKind
 	active int
-	uses   int
+	// clock is the pool's at the last use (see Pool.priority).
+	clock float64
 	// initialiser is the task whose run initialises the container.
 	initialiser *task
 	// wake: resume it as soon as it has paused.

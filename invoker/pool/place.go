@@ -70,7 +70,7 @@ func (p *Pool) extend(a *action) bool {
 		p.resume(c)
 		return true
 	}
-	start, init := p.costsOf(a.class.kind)
+	start, init := p.costsFor(a)
 	if patience.exceeds(init+start/stemCellShare) && p.takeStemCell(a) {
 		return true
 	}

@@ -36,6 +36,12 @@ type Pool struct {
 	stems    []*stemCells
 	costs    map[string]*cost // by kind
 	backoffs map[class]*backoff
+	refills  bucket // of stem cells
+
+	// clock is the highest priority of the containers that were evicted; evicted
+	// counts them.
+	clock   float64
+	evicted uint64
 
 	// reserved is the action for which memory is being kept.
 	reserved *action
@@ -53,7 +59,7 @@ type Pool struct {
 // New returns an empty pool; its stem cells start with the first Tick.
 func New(cfg Config) *Pool {
 	if cfg.Eviction == nil {
-		cfg.Eviction = LeastRecentlyUsed
+		cfg.Eviction = GreedyDual
 	}
 	p := &Pool{
 		cfg:        cfg,

@@ -48,6 +48,7 @@ func newWorld(t *rapid.T) *world {
 	cfg := DefaultConfig(memory)
 	cfg.ReserveAfter = time.Duration(rapid.IntRange(0, 2000).Draw(t, "reserveAfter")) * time.Millisecond
 	cfg.MaxParallelUserStarts = rapid.IntRange(0, 2).Draw(t, "userStarts")
+	cfg.StemCellRate = float64(rapid.IntRange(0, 3).Draw(t, "stemCellRate"))
 	if rapid.Bool().Draw(t, "noPause") {
 		cfg.PauseGrace = 0
 	}

@@ -67,9 +67,10 @@ func (p *Pool) assign(c *member, t *task) {
 		a.lastRunStart = p.now
 	}
 	c.active++
-	c.uses++
 	c.lastUsed = p.now
 	a.active++
+	a.uses.add(p.now, p.cfg.IdleTimeout)
+	c.clock = p.clock
 	switch c.state {
 	case Running:
 		p.reckon(c)
@@ -101,7 +102,9 @@ func (p *Pool) initialised(id ContainerID) {
 // warm notes that c has been initialised by its only job.
 func (p *Pool) warm(c *member) {
 	a := c.action
-	p.costOf(a.class.kind).init.add(p.now.Sub(c.assignedAt))
+	took := p.now.Sub(c.assignedAt)
+	p.costOf(a.class.kind).init.add(took)
+	a.init.addFalling(took)
 	c.initialiser.runStart = p.now
 	c.initialiser = nil
 	a.initialising--

@@ -20,7 +20,8 @@ import (
 // TestScripts runs the scripts of testdata. The commands:
 //
 //	config memory=512 [stemcell=kind/memxcount[;min-max,ttl,threshold,increment]] [setting=value…]
-//	    a new pool at time 0, with OpenWhisk's defaults for the rest
+//	    a new pool at time 0, with the defaults for the rest, but for the rate at
+//	    which stem cells start, which is not bounded
 //	invoke <id>… <ns>/<action> <kind> <memory>MB [concurrency=n] [blackbox]
 //	ready c1                       the container has started
 //	start-failed c1 [user]         it has not; "user" for a fault of the action's owner
@@ -92,6 +93,7 @@ func (s *script) step(e Event) {
 
 func (s *script) config(t *testing.T, args []string) {
 	cfg := DefaultConfig(0)
+	cfg.StemCellRate = 0
 	for _, arg := range args {
 		name, value, _ := strings.Cut(arg, "=")
 		durations := map[string]*time.Duration{
@@ -112,6 +114,9 @@ func (s *script) config(t *testing.T, args []string) {
 			require.NoError(t, err)
 		case name == "memory":
 			_, err := fmt.Sscan(value, &cfg.Memory)
+			require.NoError(t, err)
+		case name == "stemcell-rate":
+			_, err := fmt.Sscan(value, &cfg.StemCellRate)
 			require.NoError(t, err)
 		case name == "stemcell":
 			cfg.StemCells = append(cfg.StemCells, parseStemCell(t, value))

@@ -11,6 +11,8 @@ type Snapshot struct {
 	Held, Limit entity.Megabytes
 	// Waiting and Running count jobs, WaitingActions the actions whose jobs wait.
 	Waiting, Running, WaitingActions int
+	// Evicted is how many containers have had to make room for others so far.
+	Evicted uint64
 	// Wants is how many more jobs the pool would take (see Pool.Wants).
 	Wants    int
 	Draining bool
@@ -29,7 +31,7 @@ func (p *Pool) Snapshot() Snapshot {
 	s := Snapshot{
 		Containers: p.counts, Memory: p.memory, Held: p.held(), Limit: p.cfg.Memory,
 		Waiting: p.waiting, Running: len(p.jobs) - p.waiting,
-		Wants: p.Wants(), Draining: p.draining,
+		Evicted: p.evicted, Wants: p.Wants(), Draining: p.draining,
 	}
 	for _, n := range p.ring {
 		s.WaitingActions += len(n.waiting)

@@ -77,7 +77,7 @@ func TestEvictionOrder(t *testing.T) {
 // TestEvictionPolicyIsConfigurable: another order decides who goes.
 func TestEvictionPolicyIsConfigurable(t *testing.T) {
 	cfg := DefaultConfig(512)
-	cfg.Eviction = func(a, b Candidate) int { return a.Uses - b.Uses } // least frequently used
+	cfg.Eviction = func(a, b Candidate) int { return int(a.Container) - int(b.Container) } // the first that started
 	p := New(cfg)
 	run := func(id, action string, container ContainerID) {
 		j := job(id, action, nil)
@@ -91,7 +91,7 @@ func TestEvictionPolicyIsConfigurable(t *testing.T) {
 	j := job("c1", "new", nil)
 	effects := p.Step(epoch, Submit{&j})
 	require.Len(t, effects, 1)
-	require.Equal(t, "remove c2", effects[0].String())
+	require.Equal(t, "remove c1", effects[0].String())
 }
 
 // TestDormantActionsAreForgotten: the records of actions that are not used any

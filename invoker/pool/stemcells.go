@@ -11,7 +11,9 @@ type stemCells struct {
 	// coldStarts counts starts that a stem cell would have spared, since the
 	// previous check.
 	coldStarts int
-	backoff    backoff
+	// uses counts the starts that stem cells have spared, or would have.
+	uses    frequency
+	backoff backoff
 }
 
 func newStemCells(cfg StemCellConfig) *stemCells {
@@ -34,7 +36,7 @@ func (p *Pool) refill() {
 				p.wakeAt(s.backoff.until)
 				break
 			}
-			if p.counts[Starting] >= p.cfg.MaxParallelStarts || p.held()+s.class.memory > p.cfg.Memory {
+			if p.counts[Starting] >= p.cfg.MaxParallelStarts || p.held()+s.class.memory > p.cfg.Memory || !p.mayRefill() {
 				break
 			}
 			c := p.newMember(s.class, s.cfg.Concurrency)
@@ -52,6 +54,34 @@ func (p *Pool) refill() {
 	}
 }
 
+// bucket holds a token for each stem cell that may start.
+type bucket struct {
+	tokens float64
+	at     time.Time
+}
+
+// mayRefill takes a token, or sees to it that it is asked again when there is one.
+func (p *Pool) mayRefill() bool {
+	rate, most := p.cfg.StemCellRate, float64(max(1, p.cfg.MaxParallelStarts))
+	if rate <= 0 {
+		return true
+	}
+	b := &p.refills
+	if b.at.IsZero() {
+		b.tokens = most
+	} else {
+		b.tokens = min(most, b.tokens+p.now.Sub(b.at).Seconds()*rate)
+	}
+	b.at = p.now
+	if b.tokens < 1 {
+		// A little more than the time, so that rounding does not lose the token.
+		p.wakeAt(p.now.Add(time.Duration((1-b.tokens)/rate*float64(time.Second)) + time.Microsecond))
+		return false
+	}
+	b.tokens--
+	return true
+}
+
 // takeStemCell runs a's next job in a stem cell of the same kind and exactly the
 // same memory; the one that expires first goes first, and those without an expiry
 // last.
@@ -65,6 +95,7 @@ func (p *Pool) takeStemCell(a *action) bool {
 	if best == nil {
 		return false
 	}
+	p.countUse(best)
 	p.take(best)
 	best.origin = Prewarmed
 	p.belongTo(best, a)
@@ -90,6 +121,7 @@ func (p *Pool) adopt(a *action) bool {
 	if first == nil {
 		return false
 	}
+	p.countUse(first)
 	p.take(first)
 	p.belongTo(first, a)
 	return true
@@ -98,6 +130,13 @@ func (p *Pool) adopt(a *action) bool {
 func (p *Pool) fits(c *member, a *action) bool {
 	isFree := c.action == nil && a.stemCells || c.action == a
 	return isFree && c.class == a.class && c.concurrency >= a.concurrency
+}
+
+// countUse notes that a stem cell has spared a start.
+func (p *Pool) countUse(c *member) {
+	if c.stem != nil {
+		c.stem.uses.add(p.now, p.cfg.IdleTimeout)
+	}
 }
 
 // take takes c out of the stem cells; its replacement starts behind it.
@@ -168,6 +207,7 @@ func (p *Pool) countColdStart(k class) {
 	for _, s := range p.stems {
 		if s.class.kind == k.kind && s.class.memory == k.memory {
 			s.coldStarts++
+			s.uses.add(p.now, p.cfg.IdleTimeout)
 		}
 	}
 }

@@ -70,6 +70,7 @@ type gauges struct {
 	waiting    *prometheus.Desc
 	running    *prometheus.Desc
 	backlog    *prometheus.Desc
+	evictions  *prometheus.Desc
 }
 
 func registerGauges(reg prometheus.Registerer, s *Service) {
@@ -84,12 +85,13 @@ func registerGauges(reg prometheus.Registerer, s *Service) {
 		waiting:    desc("waiting", "Claimed activations that wait for a container."),
 		running:    desc("running", "Activations that have a container."),
 		backlog:    desc("backlog", "Accepted activations that are not claimed yet."),
+		evictions:  desc("evictions_total", "Idle containers removed to make room for others."),
 	})
 }
 
 // Describe implements prometheus.Collector.
 func (g *gauges) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{g.containers, g.memory, g.limit, g.waiting, g.running, g.backlog} {
+	for _, d := range []*prometheus.Desc{g.containers, g.memory, g.limit, g.waiting, g.running, g.backlog, g.evictions} {
 		ch <- d
 	}
 }
@@ -111,6 +113,7 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 	send(g.limit, float64(snapshot.Limit))
 	send(g.waiting, float64(snapshot.Waiting))
 	send(g.running, float64(snapshot.Running))
+	ch <- prometheus.MustNewConstMetric(g.evictions, prometheus.CounterValue, float64(snapshot.Evicted))
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	if n, err := g.service.deps.Queue.Backlog(ctx); err == nil {

@@ -34,6 +34,7 @@ type Config struct {
 	CPUs          int           `koanf:"cpus" usage:"how many CPUs the server itself uses; 0 is half of them, for actions need the others"`
 	Manifest      string        `koanf:"runtimes-manifest" usage:"file of a runtimes manifest in OpenWhisk's form; empty takes the built-in one, with the languages of this machine as the defaults"`
 	StemCells     []string      `koanf:"stem-cells" usage:"containers kept started for a kind, as kind=count[:MB]; \"auto\" is one for each language's default, \"none\" is none"`
+	StemCellRate  float64       `koanf:"stem-cell-rate" usage:"how many of them may start per second in the long run; 0 is no bound"`
 	PauseGrace    time.Duration `koanf:"pause-grace" usage:"how long an idle container runs on before it is paused"`
 	IdleTimeout   time.Duration `koanf:"idle-timeout" usage:"how long a paused container is kept"`
 	MaxQueueAge   time.Duration `koanf:"max-queue-age" usage:"an activation that waited longer than this ends with an error instead of being run"`
@@ -65,6 +66,7 @@ func DefaultConfig() Config {
 		Engine:        engine.DefaultSettings(),
 		Memory:        2048,
 		StemCells:     []string{"auto"},
+		StemCellRate:  10,
 		PauseGrace:    10 * time.Second,
 		IdleTimeout:   10 * time.Minute,
 		MaxQueueAge:   time.Hour,
@@ -104,6 +106,7 @@ func (c *Config) Validate() error {
 	check(c.MaxConcurrency >= 1, "--max-concurrency %d: give at least 1", c.MaxConcurrency)
 	check(c.CPUs >= 0, "--cpus %d: give a number of CPUs, or 0 for half of them", c.CPUs)
 	check(c.ParallelStart >= 1, "--parallel-starts %d: give at least 1", c.ParallelStart)
+	check(c.StemCellRate >= 0, "--stem-cell-rate %v: give a number of at least 0", c.StemCellRate)
 	check(c.PauseGrace > 0 && c.IdleTimeout > 0 && c.MaxQueueAge > 0 && c.ShutdownTimeout > 0,
 		"--pause-grace, --idle-timeout, --max-queue-age and --shutdown-timeout: give durations above 0")
 	check(c.InvocationsPerMinute >= 0 && c.ConcurrentInvocations >= 0 && c.FiresPerMinute >= 0,

@@ -75,7 +75,7 @@ func withLocalDefaults(m *pkgruntimes.Manifest, found []runtimes.Interpreter) (*
 func poolConfig(cfg Config, m *pkgruntimes.Manifest, startCost time.Duration) pool.Config {
 	c := pool.DefaultConfig(entity.Megabytes(cfg.Memory))
 	c.PauseGrace, c.IdleTimeout = cfg.PauseGrace, cfg.IdleTimeout
-	c.MaxParallelStarts = cfg.ParallelStart
+	c.MaxParallelStarts, c.StemCellRate = cfg.ParallelStart, cfg.StemCellRate
 	c.MaxParallelUserStarts = 2 * cfg.ParallelStart
 	c.StartCostGuess = startCost
 	c.StemCells = invoker.StemCells(m, cfg.MaxConcurrency)

@@ -40,7 +40,7 @@ func main() {
 	flag.IntVar(&p.rate, "rate", 200, "requests per second of the open loop")
 	flag.IntVar(&p.actions, "actions", 100, "different actions to compare with one")
 	flag.IntVar(&p.listed, "listed", 100_000, "activation records, and actions, to list from; 0 leaves lists out")
-	flag.StringVar(&p.only, "only", "", "measure this part only: calls, containers, lists or cluster")
+	flag.StringVar(&p.only, "only", "", "measure this part only: calls, containers, wasm, lists or cluster")
 	flag.Parse()
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -67,6 +67,11 @@ func run(ctx context.Context, p plan) (err error) {
 	if p.only == "" || p.only == "containers" {
 		if err := measureContainers(ctx, p, scratch, &results); err != nil {
 			return fmt.Errorf("containers: %w", err)
+		}
+	}
+	if p.only == "" || p.only == "wasm" {
+		if err := measureWasm(ctx, p, scratch, &results); err != nil {
+			return fmt.Errorf("wasm: %w", err)
 		}
 	}
 	if p.only == "" || p.only == "lists" {

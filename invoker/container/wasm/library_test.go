@@ -195,7 +195,8 @@ func TestCompilingIsBounded(t *testing.T) {
 	})
 	t.Run("memory", func(t *testing.T) {
 		c := c
-		c.memory = 96
+		ample := c
+		ample.memory, c.memory = 256, 96
 		many := starting(nil)
 		for range 2000 {
 			body := []byte{}
@@ -204,9 +205,9 @@ func TestCompilingIsBounded(t *testing.T) {
 			}
 			many.funcs = append(many.funcs, function{body: append(body, calls(0)...)})
 		}
-		l := openedLibrary(t, t.TempDir(), c, 64, 1024)
+		l := openedLibrary(t, t.TempDir(), ample, 64, 1024)
 		l.giveBack(borrowed(t, l, numbered(1)))
-		_, err := l.borrow(within(t, patience), many.bytes())
+		_, err := openedLibrary(t, t.TempDir(), c, 64, 1024).borrow(within(t, patience), many.bytes())
 		require.ErrorAs(t, err, new(badModule))
 		require.ErrorContains(t, err, "takes more than 96 MB to compile")
 	})
