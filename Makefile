@@ -19,7 +19,7 @@ SUITES     := conformance standalone chaos clients cluster
 # A suite is one test binary that keeps both cores of a small machine busy: never two at a time.
 SUITE_TEST  = GOWHISK_BIN=$(GOWHISK) $(GO) test -count=1 -p 1 -timeout $(1) $(if $(V),-v) $(if $(RUN),-run '$(RUN)')
 
-.PHONY: help build run test test-unit $(SUITES:%=test-%) bench images fuzz lint fmt clean provision bin/controller bin/invoker bin/gowhisk
+.PHONY: help build run test test-unit $(SUITES:%=test-%) test-images bench images fuzz lint fmt clean provision bin/controller bin/invoker bin/gowhisk
 
 help: ## Print this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-z-]*:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,7 +44,10 @@ test: lint build test-unit $(SUITES:%=test-%) ## Everything that CI checks
 
 test-unit: ## Unit and in-process tests of every package, under the race detector
 	scripts/provision runtimes couchdb
-	$(GO) test -race -timeout 15m $(if $(V),-v) $$($(GO) list ./... | grep -vE '/test/($(subst $() ,|,$(SUITES)))$$')
+	$(GO) test -race -timeout 15m $(if $(V),-v) $$($(GO) list ./... | grep -vE '/test/($(subst $() ,|,$(SUITES))|images)$$')
+
+test-images: images ## The conformance suite of runtimes in their images; needs a Docker engine
+	$(GO) test -count=1 -timeout 30m $(if $(V),-v) $(if $(RUN),-run '$(RUN)') ./test/images
 
 test-standalone: bin/gowhisk ## One server: start, stop, limits, hostile actions, runtimes
 	scripts/provision runtimes

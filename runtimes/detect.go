@@ -41,6 +41,11 @@ type language struct {
 	// question is run by the candidate and prints its real path and version, each
 	// on a line.
 	question []string
+	// path is where an installation has its binary, when it answers with its root.
+	path string
+	// inspect, in place of the question, learns from the files of the installation
+	// that has the binary.
+	inspect func(executable string) (version string, err error)
 	// parts is how many numbers of the version the kind has.
 	parts int
 	// oldest is the first version that the launcher supports.
@@ -48,10 +53,17 @@ type language struct {
 }
 
 var known = []language{
-	{"nodejs", regexp.MustCompile(`^node(js)?(-?\d+)?$`),
-		[]string{"-p", `process.execPath+"\n"+process.versions.node`}, 1, "18.0.0"},
-	{"python", regexp.MustCompile(`^python3(\.\d+)?$`),
-		[]string{"-I", "-S", "-c", `import sys;print(sys.executable);print("%d.%d.%d"%sys.version_info[:3])`}, 2, "3.8.0"},
+	{family: "nodejs", names: regexp.MustCompile(`^node(js)?(-?\d+)?$`), parts: 1, oldest: "18.0.0",
+		question: []string{"-p", `process.execPath+"\n"+process.versions.node`}},
+	{family: "python", names: regexp.MustCompile(`^python3(\.\d+)?$`), parts: 2, oldest: "3.8.0",
+		question: []string{"-I", "-S", "-c", `import sys;print(sys.executable);print("%d.%d.%d"%sys.version_info[:3])`}},
+	{family: "php", names: regexp.MustCompile(`^php(\d+(\.\d+)?)?$`), parts: 2, oldest: "8.1.0",
+		question: []string{"-n", "-r", `echo PHP_BINARY,"\n",PHP_MAJOR_VERSION,".",PHP_MINOR_VERSION,".",PHP_RELEASE_VERSION;`}},
+	{family: "ruby", names: regexp.MustCompile(`^ruby(\d+(\.\d+)?)?$`), parts: 2, oldest: "2.7.0",
+		question: []string{"--disable-gems", "-e", `require "rbconfig"; puts RbConfig.ruby, RUBY_VERSION`}},
+	{family: "java", names: regexp.MustCompile(`^java$`), parts: 1, oldest: "11.0.0", inspect: inspectJava},
+	{family: "go", names: regexp.MustCompile(`^go(1\.\d+)?$`), parts: 2, oldest: "1.21.0",
+		question: []string{"env", "GOROOT", "GOVERSION"}, path: "bin/go"},
 }
 
 // Detect finds the interpreters on PATH, by asking each candidate for its own
@@ -151,6 +163,16 @@ func (l language) examine(ctx context.Context, path string) (*Interpreter, error
 		filepath.Base(filepath.Dir(filepath.Dir(filepath.Dir(path)))) == "versions" {
 		return l.interpreter(executable, version)
 	}
+	if l.inspect != nil {
+		if err != nil {
+			return nil, err
+		}
+		version, err := l.inspect(executable)
+		if err != nil {
+			return nil, err
+		}
+		return l.interpreter(executable, version)
+	}
 	return l.ask(ctx, path)
 }
 
@@ -169,13 +191,14 @@ func (l language) ask(ctx context.Context, path string) (*Interpreter, error) {
 	if !ok {
 		return nil, errors.New("the answer has no two lines")
 	}
-	if executable, err = filepath.EvalSymlinks(executable); err != nil {
+	if executable, err = filepath.EvalSymlinks(filepath.Join(executable, l.path)); err != nil {
 		return nil, err
 	}
 	return l.interpreter(executable, version)
 }
 
 func (l language) interpreter(executable, version string) (*Interpreter, error) {
+	version = strings.TrimPrefix(version, "go")
 	numbers := strings.SplitN(version, ".", 3)
 	if len(numbers) < 3 || !filepath.IsAbs(executable) {
 		return nil, fmt.Errorf("the version %q or the path %q makes no sense", version, executable)
@@ -192,7 +215,7 @@ func (l language) interpreter(executable, version string) (*Interpreter, error) 
 func environment() []string {
 	return slices.DeleteFunc(os.Environ(), func(variable string) bool {
 		name, _, _ := strings.Cut(variable, "=")
-		return strings.HasPrefix(name, "NODE_") || strings.HasPrefix(name, "PYTHON")
+		return strings.HasPrefix(name, "NODE_") || strings.HasPrefix(name, "GO") || strings.HasPrefix(name, "PYTHON")
 	})
 }
 

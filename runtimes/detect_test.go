@@ -20,6 +20,14 @@ func fake(t *testing.T, path, lines string) string {
 	return real
 }
 
+// fakeJava makes an installation of Java.
+func fakeJava(t *testing.T, home, version string) string {
+	t.Helper()
+	path := fake(t, filepath.Join(home, "bin", "java"), "must not be asked")
+	require.NoError(t, os.WriteFile(filepath.Join(home, "release"), []byte("IMPLEMENTOR=\"x\"\nJAVA_VERSION=\""+version+"\"\n"), 0o644))
+	return path
+}
+
 func TestDetect(t *testing.T) {
 	dir := t.TempDir()
 	node20 := fake(t, filepath.Join(dir, "versions", "20", "node"), "")
@@ -39,7 +47,19 @@ func TestDetect(t *testing.T) {
 	old := fake(t, filepath.Join(dir, "other", "python3.7"), "")
 	fake(t, old, old+`\n3.7.16\n`)
 	fake(t, filepath.Join(dir, "other", "python3-config"), "/nowhere\\n3.13.0\\n")
-	t.Setenv("PATH", dir+"/shims:"+dir+"/bin:relative:"+dir+"/none:"+dir+"/other")
+	php := fake(t, filepath.Join(dir, "bin", "php8.2"), "")
+	fake(t, php, php+`\n8.2.29\n`)
+	require.NoError(t, os.Symlink("php8.2", filepath.Join(dir, "bin", "php")))
+	fake(t, filepath.Join(dir, "bin", "php-config"), "/nowhere\\n8.3.0\\n")
+	fake(t, filepath.Join(dir, "versions", "3.1.2", "bin", "ruby"), "must not be asked")
+	fake(t, filepath.Join(dir, "shims", "ruby"), "must not be asked")
+	toolchain := fake(t, filepath.Join(dir, "sdk", "bin", "go"), "")
+	fake(t, filepath.Join(dir, "bin", "go"), filepath.Dir(filepath.Dir(toolchain))+`\ngo1.26.8\n`)
+	fake(t, filepath.Join(dir, "other", "go1.27"), dir+`\ngo1.27rc1\n`)
+	java := fakeJava(t, filepath.Join(dir, "jdk-17"), "17.0.15")
+	fake(t, filepath.Join(dir, "jdk-17", "bin", "javac"), "must not be asked")
+	fakeJava(t, filepath.Join(dir, "jre-21"), "21")
+	t.Setenv("PATH", dir+"/jre-21/bin:"+dir+"/jdk-17/bin:"+dir+"/shims:"+dir+"/bin:relative:"+dir+"/none:"+dir+"/other")
 
 	found, err := runtimes.Detect(t.Context())
 	require.NoError(t, err)
@@ -48,6 +68,10 @@ func TestDetect(t *testing.T) {
 		{Family: "python", Kind: "python:3.11", Path: newer, Version: "3.11.2"},
 		{Family: "python", Kind: "python:3.10", Path: filepath.Join(filepath.Dir(node20), "..", "3.10.14", "bin", "python3"), Version: "3.10.14"},
 		{Family: "python", Kind: "python:3.9", Path: python, Version: "3.9.18"},
+		{Family: "php", Kind: "php:8.2", Path: php, Version: "8.2.29"},
+		{Family: "ruby", Kind: "ruby:3.1", Path: filepath.Join(filepath.Dir(node20), "..", "3.1.2", "bin", "ruby"), Version: "3.1.2"},
+		{Family: "java", Kind: "java:17", Path: java, Version: "17.0.15"},
+		{Family: "go", Kind: "go:1.26", Path: toolchain, Version: "1.26.8"},
 		{Family: "shell", Kind: "shell:1", Path: "/bin/sh", Version: "1"},
 	}, found)
 }
@@ -55,7 +79,7 @@ func TestDetect(t *testing.T) {
 func TestInstall(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "launchers")
 	require.NoError(t, runtimes.Install(dir))
-	for _, family := range []string{"nodejs", "python"} {
+	for _, family := range []string{"nodejs", "python", "php", "ruby", "java"} {
 		path := filepath.Join(dir, runtimes.Launcher(family))
 		info, err := os.Stat(path)
 		require.NoError(t, err)

@@ -6,6 +6,7 @@ package runtimes
 
 import (
 	"bytes"
+	"context"
 	"embed"
 	"errors"
 	"fmt"
@@ -17,16 +18,52 @@ import (
 //go:embed launchers
 var launchers embed.FS
 
+// launcher says how actions of a family are run.
+type launcher struct {
+	// program is the path below the directory given to Install.
+	program string
+	// interpreter is the command that runs it, where none is named.
+	interpreter string
+	flags       []string
+	// arguments are what the interpreter is given in place of the program's path.
+	arguments func(dir string) []string
+	// prepare compiles what containers need, with interpreter, below dir.
+	prepare func(ctx context.Context, interpreter, dir string) error
+}
+
+var families = map[string]launcher{
+	"nodejs": {program: "node/launcher.js", interpreter: "node"},
+	"python": {program: "python/launcher.py", interpreter: "python3"},
+	"php": {program: "php/launcher.php", interpreter: "php",
+		// The container bounds the memory; warnings are logs, not output.
+		flags: []string{"-d", "memory_limit=-1", "-d", "display_errors=stderr", "-d", "log_errors=0"}},
+	// RubyGems is loaded when it is needed: it is three quarters of Ruby's start.
+	"ruby": {program: "ruby/launcher.rb", interpreter: "ruby", flags: []string{"--disable-gems"}},
+	"java": {program: javaLauncher, interpreter: "java", flags: javaFlags, arguments: javaArguments, prepare: prepareJava},
+	// No program: the launcher becomes a part of the action (golang.go).
+	"go": {interpreter: "go", prepare: func(ctx context.Context, interpreter, dir string) error {
+		return prepareGo(ctx, interpreter, dir, goPackages)
+	}},
+}
+
 // Launcher is the path, below the directory given to Install, of the program
 // that runs actions of family. It is empty for families without a launcher.
 func Launcher(family string) string {
-	switch family {
-	case "nodejs":
-		return filepath.Join("node", "launcher.js")
-	case "python":
-		return filepath.Join("python", "launcher.py")
+	return filepath.FromSlash(families[family].program)
+}
+
+// Command is the command line that starts the launcher of family, which was
+// installed in dir. An empty interpreter is looked up on PATH.
+func Command(family, interpreter, dir string) []string {
+	l := families[family]
+	if interpreter == "" {
+		interpreter = l.interpreter
 	}
-	return ""
+	line := append([]string{interpreter}, l.flags...)
+	if l.arguments != nil {
+		return append(line, l.arguments(dir)...)
+	}
+	return append(line, filepath.Join(dir, filepath.FromSlash(l.program)))
 }
 
 // Install writes the launchers below dir, readable by everyone, since actions

@@ -3,12 +3,13 @@
 // proxy runs in container images and, re-executed from the server's own binary,
 // in process containers.
 //
-// How code runs depends on the kind. Node and Python are interpreters with a
+// How code runs depends on the kind. Most languages are interpreters with a
 // launcher, started before /init so that a stem cell is warm (launcher.go);
-// native:* executables speak the ActionLoop protocol (native.go); shell:* and
-// blackbox run a program per activation, as OpenWhisk's dockerskeleton does
-// (oneshot.go). Standard output and error of the user's code are the proxy's
-// own, never copied through it but for the one-shot kinds, and in images (relay_linux.go).
+// native:* executables speak the ActionLoop protocol (native.go), and what Go
+// sources are compiled to does too (golang.go); shell:* and blackbox run a program
+// per activation, as OpenWhisk's dockerskeleton does (oneshot.go). Standard output
+// and error of the user's code are the proxy's own, never copied through it but for
+// the one-shot kinds, and in images (relay_linux.go).
 //
 // Contract: openwhisk-invoker.md section 1. /run passes payload and result
 // through as bytes; nothing here decodes them.
@@ -57,7 +58,11 @@ func run(args []string, r *relay) int {
 	runtime.GOMAXPROCS(1)
 	o, err := parseOptions(args, os.Stderr)
 	o.relay = r
-	if err == nil {
+	switch {
+	case err != nil:
+	case o.prepare:
+		err = prepare(o)
+	default:
 		err = serve(o)
 	}
 	if err != nil {
@@ -65,6 +70,17 @@ func run(args []string, r *relay) int {
 		return 1
 	}
 	return 0
+}
+
+// prepare compiles what the kind needs.
+func prepare(o options) error {
+	if o.launchers == "" {
+		return errors.New("--prepare needs --launchers")
+	}
+	if err := runtimes.Install(o.launchers); err != nil {
+		return err
+	}
+	return runtimes.Prepare(context.Background(), runtimes.Interpreter{Family: o.family(), Kind: o.kind, Path: o.interpreter}, o.launchers)
 }
 
 // serve runs the proxy until SIGTERM or SIGINT.

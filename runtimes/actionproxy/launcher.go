@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"sync/atomic"
 
@@ -44,12 +43,14 @@ func newRunner(o options, c *children) (runner, error) {
 	switch {
 	case o.launcherFDs.set || runtimes.Launcher(o.family()) != "":
 		return &launcher{options: o, children: c}, nil
+	case o.family() == "go":
+		return newGolang(o, c), nil
 	case o.family() == "native":
 		return &native{options: o, children: c}, nil
 	case o.family() == "shell" || o.family() == "blackbox":
 		return &oneShot{options: o, children: c}, nil
 	}
-	return nil, fmt.Errorf("the kind %q is unknown; known families are nodejs, python, native, shell and blackbox", o.kind)
+	return nil, fmt.Errorf("the kind %q is unknown; known families are nodejs, python, php, ruby, java, go, native, shell and blackbox", o.kind)
 }
 
 // identifyAnswer reads "ID STATUS JSON".
@@ -101,16 +102,12 @@ func (l *launcher) warm() error {
 
 // spawn starts the interpreter with our launcher.
 func (l *launcher) spawn() (in, out *os.File, err error) {
-	interpreter := l.options.interpreter
-	if interpreter == "" {
-		interpreter = map[string]string{"nodejs": "node", "python": "python3"}[l.options.family()]
-	}
-	program := filepath.Join(l.options.launchers, runtimes.Launcher(l.options.family()))
-	command := exec.Command(interpreter, program)
+	line := runtimes.Command(l.options.family(), l.options.interpreter, l.options.launchers)
+	command := exec.Command(line[0], line[1:]...)
 	command.Dir = l.options.dir
 	process, in, out, err := startPiped(l.children, command)
 	if err != nil {
-		return nil, nil, fmt.Errorf("start %s; install it or name it with --interpreter: %w", interpreter, err)
+		return nil, nil, fmt.Errorf("start %s; install it or name it with --interpreter: %w", line[0], err)
 	}
 	l.process.set(process)
 	return in, out, nil

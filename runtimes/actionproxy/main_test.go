@@ -44,21 +44,35 @@ var detected = sync.OnceValues(func() ([]runtimes.Interpreter, error) {
 	return runtimes.Detect(context.Background())
 })
 
-// interpreters finds one interpreter per language, and fails without Node and
-// Python: the suite is worth little without them.
+// provisioned are the languages that scripts/provision runtimes sees to.
+var provisioned = []string{"nodejs", "python", "php", "ruby", "java", "go"}
+
+// interpreters finds one interpreter per language, and fails when one is missing.
 func interpreters(t testing.TB) map[string]runtimes.Interpreter {
 	t.Helper()
 	found, err := detected()
 	require.NoError(t, err)
 	byFamily := map[string]runtimes.Interpreter{}
 	for _, i := range found {
-		if _, ok := byFamily[i.Family]; !ok && (i.Family == "nodejs" || i.Family == "python") {
+		if _, ok := byFamily[i.Family]; !ok && i.Family != "shell" {
 			byFamily[i.Family] = i
 		}
 	}
-	require.Contains(t, byFamily, "nodejs", "install Node.js to run these tests")
-	require.Contains(t, byFamily, "python", "install Python 3 to run these tests")
+	for _, family := range provisioned {
+		require.Contains(t, byFamily, family, "run scripts/provision runtimes")
+	}
 	return byFamily
+}
+
+// prepared is a directory of launchers with all that the interpreter's actions
+// need. It outlives the test: preparing takes up to a minute.
+func prepared(t testing.TB, i runtimes.Interpreter) string {
+	t.Helper()
+	dir, err := filepath.Abs("../../build/launchers")
+	require.NoError(t, err)
+	require.NoError(t, runtimes.Install(dir))
+	require.NoError(t, runtimes.Prepare(t.Context(), i, dir))
+	return dir
 }
 
 // patience bounds waits that end by themselves unless something is wrong, and
@@ -78,7 +92,7 @@ func start(t testing.TB, kind string, o runtimetest.Options) *runtimetest.Client
 	}
 	for _, i := range interpreters(t) {
 		if i.Kind == kind {
-			args = append(args, "--interpreter", i.Path)
+			args = append(args, "--interpreter", i.Path, "--launchers", prepared(t, i))
 		}
 	}
 	return startProxy(t, kind, o.Env, nil, args...).Client

@@ -23,6 +23,8 @@ type native struct {
 	children *children
 	process  processSlot
 	conn     *conn
+	// acknowledges: the program acknowledges without being asked to.
+	acknowledges bool
 }
 
 // settleTime is how long a program without acknowledgement is watched.
@@ -50,6 +52,11 @@ func (n *native) init(u upload) error {
 	if err := checkExecutionEnvironment(path); err != nil {
 		return err
 	}
+	return n.startProgram(path, u)
+}
+
+// startProgram starts the upload's program, which is at path.
+func (n *native) startProgram(path string, u upload) error {
 	command := exec.Command(path)
 	command.Dir = u.dir
 	command.Env = n.environment(u)
@@ -70,7 +77,7 @@ func (n *native) init(u upload) error {
 		n.conn.exited()
 		close(exited)
 	}()
-	if os.Getenv("OW_WAIT_FOR_ACK") == "" {
+	if os.Getenv("OW_WAIT_FOR_ACK") == "" && !n.acknowledges {
 		return n.settle(exited)
 	}
 	return n.checkAck(<-acknowledged)
@@ -109,6 +116,9 @@ func (n *native) environment(u upload) []string {
 		if value := os.Getenv(of); value != "" {
 			env = append(env, name+"="+value)
 		}
+	}
+	if n.acknowledges {
+		env = append(env, "__OW_WAIT_FOR_ACK=1")
 	}
 	for _, variable := range os.Environ() {
 		if strings.HasPrefix(variable, "__OW_") {

@@ -27,6 +27,7 @@ type options struct {
 	readyFD      int // gets "ready\n" when /init is taken; -1: none
 	launcherFDs  descriptors
 	relay        *relay // nil: user code writes to the log streams itself
+	prepare      bool   // only prepare the launchers, for the build of an image
 }
 
 // descriptors are the ends of an already started launcher's pipes.
@@ -54,17 +55,18 @@ func parseOptions(args []string, usage io.Writer) (options, error) {
 	var o options
 	f := flag.NewFlagSet("actionproxy", flag.ContinueOnError)
 	f.SetOutput(usage)
-	f.StringVar(&o.kind, "kind", takeEnv("GOWHISK_KIND", ""), "runtime kind, such as nodejs:20, python:3.11, native:1, shell:1 or blackbox")
+	f.StringVar(&o.kind, "kind", takeEnv("GOWHISK_KIND", ""), "runtime kind, such as nodejs:20, php:8.2, native:1, shell:1 or blackbox")
 	f.StringVar(&o.listen, "listen", takeEnv("GOWHISK_LISTEN", "tcp::8080"), "unix:PATH or tcp:HOST:PORT")
 	f.StringVar(&o.dir, "dir", takeEnv("GOWHISK_DIR", "action"), "scratch directory; actions run in it")
 	f.StringVar(&o.builtIn, "built-in", takeEnv("GOWHISK_BUILT_IN", ""), "directory of code that is part of the image, for blackbox; by default --dir")
 	f.StringVar(&o.launchers, "launchers", takeEnv("GOWHISK_LAUNCHERS", ""), "directory of the installed launchers; by default they are installed below --dir")
-	f.StringVar(&o.interpreter, "interpreter", takeEnv("GOWHISK_INTERPRETER", ""), "the language's binary; by default node or python3 on PATH")
+	f.StringVar(&o.interpreter, "interpreter", takeEnv("GOWHISK_INTERPRETER", ""), "the language's binary; by default the one on PATH")
 	// The variable's name is the contract's (openwhisk-invoker.md 1.4), so actions keep it.
 	f.BoolVar(&o.concurrent, "concurrent", os.Getenv("__OW_ALLOW_CONCURRENT") == "true", "take several /run at once, where the runtime can")
 	f.IntVar(&o.readyFD, "ready-fd", -1, "descriptor that gets a line when /init is taken")
 	f.StringVar(&o.sentinelMark, "sentinel-mark", "", "text behind the log sentinels, for a reader that expects it; user code must not know it")
 	f.Var(&o.launcherFDs, "launcher-fds", "IN,OUT: descriptors of a launcher that was started already")
+	f.BoolVar(&o.prepare, "prepare", false, "compile what --launchers lacks for the kind, and end")
 	if err := f.Parse(args); err != nil {
 		return options{}, err
 	}

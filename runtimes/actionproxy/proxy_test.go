@@ -49,13 +49,16 @@ func TestStartedLauncher(t *testing.T) {
 // its requests and ends.
 func TestLauncherEndsWithProxy(t *testing.T) {
 	for family, i := range interpreters(t) {
+		if runtimes.Launcher(family) == "" {
+			continue // a part of the action
+		}
 		t.Run(family, func(t *testing.T) {
-			launchers := t.TempDir()
-			require.NoError(t, runtimes.Install(launchers))
+			launchers := prepared(t, i)
 			answersOut, answersIn, err := os.Pipe()
 			require.NoError(t, err)
 			defer func() { _ = answersOut.Close() }()
-			launcher := exec.Command(i.Path, filepath.Join(launchers, runtimes.Launcher(family)))
+			line := runtimes.Command(family, i.Path, launchers)
+			launcher := exec.Command(line[0], line[1:]...)
 			launcher.ExtraFiles = []*os.File{answersIn}
 			requests, err := launcher.StdinPipe()
 			require.NoError(t, err)

@@ -28,6 +28,7 @@ const (
 	chatty     behaviour = "chatty"      // prints out N and err N, N being the argument "n"
 	noisy      behaviour = "noisy"       // prints as many lines "line" as the argument "n" says on each stream
 	unfinished behaviour = "unfinished"  // prints on both streams without a final newline
+	hangs      behaviour = "hangs"       // prints two lines "going", then waits for ever
 	exits      behaviour = "exits"       // ends the process
 	big        behaviour = "big"         // returns a string of the length in the argument "n"
 	otherEntry behaviour = "other entry" // identity, by the entry point niam
@@ -46,6 +47,10 @@ type language struct {
 var languages = map[string]language{
 	"nodejs": {fixture: sources(nodeFixtures), entryPoints: true},
 	"python": {fixture: sources(pythonFixtures), entryPoints: true},
+	"php":    {fixture: sources(phpFixtures), entryPoints: true},
+	"ruby":   {fixture: sources(rubyFixtures), entryPoints: true},
+	"java":   {fixture: javaFixture, entryPoints: true},
+	"go":     {fixture: sources(goFixtures), entryPoints: true},
 	"shell":  {fixture: sources(shellFixtures), restarts: true},
 	"native": {fixture: nativeFixture},
 }
@@ -74,6 +79,7 @@ var nodeFixtures = map[behaviour]string{
 	chatty:     `function main(args) { console.log("out " + args.n); console.error("err " + args.n); return {} }`,
 	noisy:      `function main(args) { for (let i = 0; i < args.n; i++) { console.log("line"); console.error("line") } return {} }`,
 	unfinished: `function main() { process.stdout.write("half"); process.stderr.write("half"); return {} }`,
+	hangs:      `function main() { console.log("going"); console.log("going"); return new Promise(() => setInterval(() => {}, 1e6)) }`,
 	exits:      `function main() { console.log("going"); process.exit(3) }`,
 	big:        `function main(args) { return { big: "x".repeat(args.n) } }`,
 }
@@ -88,6 +94,7 @@ var pythonFixtures = map[behaviour]string{
 	chatty:     "import sys\ndef main(args):\n    print('out', args['n'])\n    print('err', args['n'], file=sys.stderr)\n    return {}\n",
 	noisy:      "import sys\ndef main(args):\n    for i in range(args['n']):\n        print('line')\n        print('line', file=sys.stderr)\n    return {}\n",
 	unfinished: "import sys\ndef main(args):\n    sys.stdout.write('half')\n    sys.stderr.write('half')\n    return {}\n",
+	hangs:      "import time\ndef main(args):\n    print('going')\n    print('going')\n    time.sleep(1e6)\n",
 	exits:      "import sys\ndef main(args):\n    print('going')\n    sys.exit(3)\n",
 	big:        "def main(args):\n    return {'big': 'x' * args['n']}\n",
 }
@@ -102,6 +109,7 @@ var shellFixtures = map[behaviour]string{
 	chatty:     `n=$(echo "$1" | sed 's/[^0-9]//g'); echo "out $n"; echo "err $n" >&2; echo '{}'`,
 	noisy:      `n=$(echo "$1" | sed 's/[^0-9]//g'); yes line | head -n "$n"; yes line | head -n "$n" >&2; echo '{}'`,
 	unfinished: `printf half >&2; echo half; printf '{}'`,
+	hangs:      `echo going; echo going; sleep 1000`,
 	exits:      `echo going; exit 3`,
 	big:        `n=$(echo "$1" | sed 's/[^0-9]//g'); printf '{"big":"'; head -c "$n" /dev/zero | tr '\0' x; echo '"}'`,
 }

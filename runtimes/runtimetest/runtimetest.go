@@ -8,6 +8,7 @@
 package runtimetest
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -20,8 +21,8 @@ import (
 // Start starts a runtime of a kind and stops it when the test ends.
 type Start func(t testing.TB, kind string, o Options) *Client
 
-// Run runs the suite for each kind. Kinds are of the families nodejs, python,
-// shell and native; the last needs a Go compiler on the machine of the test.
+// Run runs the suite for each kind. Kinds are of the families nodejs, python, php,
+// ruby, java, go, shell and native; the last needs a Go compiler on the machine of the test.
 func Run(t *testing.T, kinds []string, start Start) {
 	for _, kind := range kinds {
 		t.Run(strings.ReplaceAll(kind, ":", ""), func(t *testing.T) {
@@ -34,11 +35,20 @@ func Run(t *testing.T, kinds []string, start Start) {
 			s.logs(t)
 			s.refusals(t)
 			s.endings(t)
+			s.timeouts(t)
 			switch family {
 			case "nodejs":
 				s.node(t)
 			case "python":
 				s.python(t)
+			case "php":
+				s.php(t)
+			case "ruby":
+				s.ruby(t)
+			case "java":
+				s.java(t)
+			case "go":
+				s.golang(t)
 			case "shell":
 				s.shell(t)
 			case "native":
@@ -244,6 +254,45 @@ func (s *suite) endings(t *testing.T) {
 		require.Contains(t, errorOf(t, a.Body), "the archive")
 		c.Logs(t)
 	})
+}
+
+// timeouts: the platform gives up and removes the container; until then nothing
+// else runs in it, and what was printed is in the logs.
+func (s *suite) timeouts(t *testing.T) {
+	t.Run("a run that takes too long", func(t *testing.T) {
+		c := s.with(t, hangs)
+		ctx, giveUp := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() {
+			_, err := c.post(ctx, "/run", runBody(`{}`, "1", true))
+			ended <- err
+		}()
+		c.Stdout.Contains(t, "going")
+		a := c.Run(t, `{}`)
+		require.Equal(t, http.StatusForbidden, a.Status, a.Body)
+		require.Contains(t, errorOf(t, a.Body), "System not ready, status is running.")
+		giveUp()
+		require.ErrorIs(t, <-ended, context.Canceled)
+	})
+}
+
+// failingInit is code that a runtime refuses, and what it says.
+type failingInit struct {
+	code Code
+	says string
+}
+
+func (s *suite) initFailures(t *testing.T, cases map[string]failingInit) {
+	for name, c := range cases {
+		t.Run("init fails by "+name, func(t *testing.T) {
+			client := s.start(t, s.kind, Options{})
+			a := client.Init(t, c.code)
+			require.Equal(t, http.StatusBadGateway, a.Status, a.Body)
+			require.Contains(t, errorOf(t, a.Body), c.says)
+			client.Logs(t)
+			require.GreaterOrEqual(t, client.Run(t, `{}`).Status, 400)
+		})
+	}
 }
 
 // errorOf returns the error text of a body, which must be an object with it.

@@ -296,7 +296,7 @@ func (s *Server) close() error {
 func (s *Server) interpreters(ctx context.Context) ([]runtimes.Interpreter, error) {
 	found, err := runtimes.Detect(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("looking for Node.js and Python: %w", err)
+		return nil, fmt.Errorf("looking for language interpreters: %w", err)
 	}
 	return found, nil
 }

@@ -175,6 +175,9 @@ func (f *Factory) Start(ctx context.Context, spec container.Spec) (container.Con
 	if err != nil {
 		return nil, err
 	}
+	if err := runtimes.Prepare(ctx, interpreter, f.launchers()); err != nil {
+		return nil, err
+	}
 	ctx, cancel := context.WithTimeout(ctx, f.config.StartTimeout)
 	defer cancel()
 	select {

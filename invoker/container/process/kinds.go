@@ -120,13 +120,21 @@ var systemPaths = []string{
 	"/etc/alternatives", "/etc/ca-certificates", "/etc/crypto-policies", "/etc/gai.conf", "/etc/group",
 	"/etc/host.conf", "/etc/hosts", "/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d",
 	"/etc/localtime", "/etc/magic", "/etc/mime.types", "/etc/nsswitch.conf", "/etc/os-release",
-	"/etc/passwd", "/etc/pki", "/etc/protocols", "/etc/resolv.conf", "/etc/services", "/etc/ssl", "/etc/timezone",
+	"/etc/passwd", "/etc/php", "/etc/pki", "/etc/protocols", "/etc/resolv.conf", "/etc/services", "/etc/ssl", "/etc/timezone",
 }
 
 // interpreterPaths are the paths that an interpreter needs beside systemPaths:
 // its installation, when it lives somewhere of its own such as a version
 // manager's directory.
 func interpreterPaths(i runtimes.Interpreter) []string {
+	if i.Family == "java" { // Debian keeps what belongs below a Java's lib elsewhere
+		settings, _ := filepath.Glob("/etc/java-*-openjdk") // fails for bad patterns only
+		return append(settings, installationPaths(i)...)
+	}
+	return installationPaths(i)
+}
+
+func installationPaths(i runtimes.Interpreter) []string {
 	if i.Path == "" || slices.ContainsFunc(systemPaths, func(p string) bool { return within(i.Path, p) }) {
 		return nil
 	}

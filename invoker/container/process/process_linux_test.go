@@ -156,6 +156,30 @@ func TestAStateDirectoryHasOneOwner(t *testing.T) {
 	require.ErrorIs(t, err, ErrInUse)
 }
 
+// TestCompiledLanguages runs actions whose sources are compiled in the container,
+// with what the factory prepared for all of them.
+func TestCompiledLanguages(t *testing.T) {
+	f := open(t, config(t.TempDir()))
+	for kind, code := range map[string]string{
+		"go:1.26": `"main":"main","code":"package main\n\nfunc Main(args map[string]any) map[string]any { return args }\n"`,
+		"java:17": `"main":"A","code":"import com.google.gson.JsonObject;\npublic class A { public static JsonObject main(JsonObject args) { return args; } }\n"`,
+	} {
+		t.Run(kind, func(t *testing.T) {
+			for range 2 {
+				c, err := f.Start(context.Background(), container.Spec{Name: "compiled", Kind: kind, Memory: 256, Concurrency: 1})
+				require.NoError(t, err)
+				response, err := c.Call(context.Background(), "/init", []byte(`{"value":{"name":"a",`+code+`}}`), 1<<20)
+				require.NoError(t, err)
+				require.Equal(t, 200, response.Status, "%s", response.Body)
+				response, err = c.Call(context.Background(), "/run", []byte(`{"value":{"a":1}}`), 1<<20)
+				require.NoError(t, err)
+				require.JSONEq(t, `{"a":1}`, string(response.Body))
+				require.NoError(t, c.Destroy(context.Background()))
+			}
+		})
+	}
+}
+
 // TestForkServerIsReplaced kills the fork server between two starts.
 func TestForkServerIsReplaced(t *testing.T) {
 	if !isRoot() {
