@@ -6,9 +6,10 @@
 // How code runs depends on the kind. Most languages are interpreters with a
 // launcher, started before /init so that a stem cell is warm (launcher.go);
 // native:* executables speak the ActionLoop protocol (native.go), and what Go
-// sources are compiled to does too (golang.go); shell:* and blackbox run a program per activation, as OpenWhisk's dockerskeleton does
-// (oneshot.go). Standard output and error of the user's code are the proxy's
-// own, never copied through it but for the one-shot kinds, and in images (relay_linux.go).
+// sources are compiled to does too (golang.go); shell:* and blackbox run a program
+// per activation, as OpenWhisk's dockerskeleton does (oneshot.go). Standard output
+// and error of the user's code are the proxy's own, never copied through it but for
+// the one-shot kinds, and in images (relay_linux.go).
 //
 // Contract: openwhisk-invoker.md section 1. /run passes payload and result
 // through as bytes; nothing here decodes them.

@@ -23,7 +23,8 @@ func (c *Container) engineConfig(n network) (*engine.Config, *engine.HostConfig)
 		Env:   c.environment(),
 		User:  s.User,
 		Labels: map[string]string{
-			ownerLabel: c.factory.owner, keyLabel: c.key, invokerLabel: c.factory.config.Owner,
+			ownerLabel: c.factory.owner, keyLabel: c.key,
+			directoryLabel: c.factory.config.Dir, hostLabel: c.factory.host, invokerLabel: c.factory.config.Owner,
 			kindLabel: c.spec.Kind, nameLabel: c.spec.Name, imageLabel: c.spec.Image,
 		},
 	}

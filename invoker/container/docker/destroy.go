@@ -2,6 +2,7 @@ package docker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -129,9 +130,10 @@ func (f *Factory) awaitRemoval(ctx context.Context, id string) error {
 }
 
 // Sweep implements container.Factory: it removes all containers with this owner's
-// label that are not this factory's.
+// label that are not this factory's, and those of other owners on this machine that
+// are dead, such as servers whose state directory was a temporary one.
 func (f *Factory) Sweep(ctx context.Context) error {
-	if err := f.sweep(ctx); err != nil {
+	if err := errors.Join(f.sweep(ctx), f.sweepDead(ctx)); err != nil {
 		return fmt.Errorf("remove what an earlier server left on the Docker engine: %w", explain(err))
 	}
 	return nil
@@ -150,6 +152,33 @@ func (f *Factory) sweep(ctx context.Context) error {
 		}
 	}
 	f.mu.Unlock()
+	return f.removeLeft(ctx, left)
+}
+
+func (f *Factory) sweepDead(ctx context.Context) error {
+	found, err := f.list(ctx, hostLabel+"="+f.host)
+	if err != nil {
+		return err
+	}
+	// The directories are looked at after the list was made: who takes one later has
+	// nothing in the list.
+	abandoned := map[string]bool{f.config.Dir: false}
+	var left []engine.Summary
+	for _, s := range found {
+		directory := s.Labels[directoryLabel]
+		is, known := abandoned[directory]
+		if !known {
+			is = isAbandoned(directory)
+			abandoned[directory] = is
+		}
+		if is {
+			left = append(left, s)
+		}
+	}
+	return f.removeLeft(ctx, left)
+}
+
+func (f *Factory) removeLeft(ctx context.Context, left []engine.Summary) error {
 	return inParallel(left, func(s engine.Summary) error {
 		f.log.Info("removing a container that was left", zap.String("name", s.Labels[nameLabel]), zap.String("container", s.ID))
 		return f.remove(ctx, s.ID, s.State == engine.StatePaused)

@@ -12,6 +12,7 @@ import (
 	"github.com/gowhisk/gowhisk/invoker/container"
 	"github.com/gowhisk/gowhisk/invoker/container/containertest"
 	"github.com/gowhisk/gowhisk/invoker/container/process"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 	"go.uber.org/zap"
@@ -123,3 +124,53 @@ func conform(t *testing.T, c Config) {
 }
 
 func TestConformance(t *testing.T) { conform(t, config(t.TempDir())) }
+
+// TestDeadOwners: a server removes also what others on its machine left that are
+// dead, and whose state directory may be gone, but nothing of those that live.
+func TestDeadOwners(t *testing.T) {
+	alive := open(t, config(t.TempDir()))
+	kept := start(t, alive, shellSpec(), shellEcho)
+	gone, err := os.MkdirTemp("", "gw")
+	require.NoError(t, err)
+	var left []string
+	for _, dir := range []string{gone, t.TempDir()} {
+		self, err := os.Executable()
+		require.NoError(t, err)
+		owner := exec.Command(self, "own-containers", dir)
+		out, err := owner.StdoutPipe()
+		require.NoError(t, err)
+		require.NoError(t, owner.Start())
+		_, err = out.Read(make([]byte, 100)) // "started"
+		require.NoError(t, err)
+		left = append(left, residue(t, dir)...)
+		require.NoError(t, owner.Process.Kill())
+		require.Error(t, owner.Wait())
+	}
+	require.Len(t, left, 8)
+	identities := func() (n int) {
+		found, err := alive.list(t.Context(), hostLabel+"="+alive.host)
+		require.NoError(t, err)
+		for _, s := range found {
+			if s.Labels[nameLabel] != kept.spec.Name && isAbandoned(s.Labels[directoryLabel]) {
+				n++
+			}
+		}
+		return n
+	}
+	require.GreaterOrEqual(t, identities(), 8)
+	require.NoError(t, os.RemoveAll(gone))
+
+	open(t, config(t.TempDir())) // sweeps
+	assert.Zero(t, identities())
+	kept.run(nil, &struct{}{})
+}
+
+// shellSpec is a container for shell actions.
+func shellSpec() container.Spec {
+	return container.Spec{Kind: "shell:1", Image: imageOf("shell:1"), Memory: 128}
+}
+
+const (
+	shellEcho  = "#!/bin/sh\necho '{\"ok\":true}'\n"
+	shellSleep = "#!/bin/sh\necho sleeping >&2\nsleep 1000\n"
+)

@@ -163,16 +163,6 @@ func (e *testEngine) containers() int {
 	return len(found)
 }
 
-// shellSpec is a container for shell actions.
-func shellSpec() container.Spec {
-	return container.Spec{Kind: "shell:1", Image: imageOf("shell:1"), Memory: 128}
-}
-
-const (
-	shellEcho  = "#!/bin/sh\necho '{\"ok\":true}'\n"
-	shellSleep = "#!/bin/sh\necho sleeping >&2\nsleep 1000\n"
-)
-
 func TestKilledEngine(t *testing.T) {
 	e := startEngine(t)
 	f := e.factory(config(t.TempDir()))

@@ -19,7 +19,8 @@ type Factory struct {
 	config Config
 	log    *zap.Logger
 	lock   *flock.Flock
-	owner  string
+	owner  string // this factory's identity
+	host   string // this machine's
 	api    *client.Client
 	images *images
 	starts chan struct{} // a token per start under way

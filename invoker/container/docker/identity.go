@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -19,6 +20,10 @@ const (
 	ownerLabel = "org.gowhisk.owner"
 	// keyLabel tells apart the containers of an owner, for all time.
 	keyLabel = "org.gowhisk.container"
+	// directoryLabel and hostLabel say where an owner has its state directory, so that
+	// others on the same machine can tell whether it lives.
+	directoryLabel = "org.gowhisk.directory"
+	hostLabel      = "org.gowhisk.host"
 	// The others are for people.
 	invokerLabel = "org.gowhisk.invoker"
 	kindLabel    = "org.gowhisk.kind"
@@ -49,6 +54,9 @@ func (f *Factory) takeDir(ctx context.Context) error {
 		return fmt.Errorf("%w: %s; stop that server or give this one a directory of its own", ErrInUse, f.config.Dir)
 	}
 	f.lock = lock
+	if f.host, err = hostIdentity(); err != nil {
+		return err
+	}
 	f.owner, err = identity(filepath.Join(f.config.Dir, "owner"))
 	return err
 }
@@ -67,6 +75,35 @@ func identity(path string) (string, error) {
 		return "", fmt.Errorf("keep the identity of Docker containers: %w", err)
 	}
 	return text, nil
+}
+
+// hostIdentity tells apart machines, and containers with file systems of their own,
+// that use one engine: paths mean the same to those with the same text.
+func hostIdentity() (string, error) {
+	name, err := os.Hostname()
+	if err != nil {
+		return "", fmt.Errorf("identify this machine: %w", err)
+	}
+	root, err := os.Stat("/")
+	if err != nil {
+		return "", fmt.Errorf("identify this machine: %w", err)
+	}
+	s, ok := root.Sys().(*syscall.Stat_t)
+	if !ok {
+		return "", errors.New("identify this machine: its files have no numbers")
+	}
+	return fmt.Sprintf("%s/%d/%d", name, s.Dev, s.Ino), nil
+}
+
+// isAbandoned reports whether no server uses a state directory.
+func isAbandoned(directory string) bool {
+	path := filepath.Join(directory, "lock")
+	if _, err := os.Stat(path); err != nil {
+		return errors.Is(err, os.ErrNotExist)
+	}
+	lock := flock.New(path, flock.SetFlag(os.O_RDWR)) // never made here
+	taken, err := lock.TryLock()
+	return err == nil && taken && lock.Unlock() == nil
 }
 
 // writeFile replaces a file in one step.
