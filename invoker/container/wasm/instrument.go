@@ -11,6 +11,7 @@ import (
 const (
 	maxFunctionBytes = 7_654_321
 	maxFunctions     = 1_000_000
+	maxLocals        = 50_000 // of a function
 	maxTables        = 4
 	maxTableEntries  = 1 << 20
 	pageBytes        = 64 << 10
@@ -34,9 +35,11 @@ type module struct {
 // Sections of a module that are looked at, by number.
 const (
 	sectionCustom    = 0
+	sectionType      = 1
 	sectionTable     = 4
 	sectionMemory    = 5
 	sectionStart     = 8
+	sectionElement   = 9
 	sectionCode      = 10
 	sectionDataCount = 12
 )
@@ -94,6 +97,10 @@ func (m *module) section(id byte, content []byte) error {
 		if name := r.bytes(r.u32()); string(name) != "name" {
 			return r.err
 		}
+	case sectionType:
+		err = checkTypes(content)
+	case sectionElement:
+		err = checkElements(content)
 	case sectionTable:
 		content, err = boundTables(content)
 	case sectionMemory:
@@ -179,11 +186,15 @@ func instrumentCode(content []byte) ([]byte, error) {
 // instrumentFunction appends a function's locals and instructions.
 func instrumentFunction(dst, body []byte) ([]byte, error) {
 	r := reader{b: body}
+	locals := 0
 	for range r.u32() { // groups of locals: how many of which type
-		r.u32()
+		locals += r.u32()
 		r.byte()
-		if r.err != nil {
+		switch {
+		case r.err != nil:
 			return nil, r.err
+		case locals > maxLocals:
+			return nil, badf("has a function of more than %d local variables", maxLocals)
 		}
 	}
 	start := len(body) - len(r.b)

@@ -146,6 +146,12 @@ func TestWhatCannotBeLoaded(t *testing.T) {
 	big.pages = 3000
 	tables := starting(nil)
 	tables.tables = [][]byte{append([]byte{0x70, 0}, appendU32(nil, 1<<26)...)}
+	locals := starting(nil)
+	locals.funcs[0].locals = append(append([]byte{1}, appendU32(nil, 1<<32-1)...), i32)
+	section := func(id byte, content ...byte) []byte {
+		return append(starting(nil).bytes()[:8:8], append([]byte{id}, sized(content)...)...)
+	}
+	endless := appendU32(nil, 1<<32-1)
 	tail := starting(append([]byte{0x12}, 0))
 	component := []byte("\x00asm\x0d\x00\x01\x00")
 	for name, c := range map[string]struct {
@@ -167,6 +173,10 @@ func TestWhatCannotBeLoaded(t *testing.T) {
 		"no such function":     {good, "other", "exports no function 'other'"},
 		"not an entry":         {assembly{funcs: []function{{export: "add", params: []byte{i32}}}}.bytes(), "add", "exports 'add', but not as"},
 		"too much memory":      {big.bytes(), "main", "needs 187 MB of memory from the start, more than the action's limit of 128 MB"},
+		"many locals":          {locals.bytes(), "main", "has a function of more than 50000 local variables"},
+		"endless parameters":   {section(sectionType, append([]byte{1, 0x60}, endless...)...), "main", "cut off or damaged"},
+		"endless elements":     {section(sectionElement, append([]byte{1, 0, 0x41, 0, 0x0b}, endless...)...), "main", "cut off or damaged"},
+		"endless expressions":  {section(sectionElement, append([]byte{1, 5, 0x70}, endless...)...), "main", "cut off or damaged"},
 		"a huge table":         {tables.bytes(), "main", "has a table of 67108864 entries"},
 		"zip without a module": {zipped(t, map[string][]byte{"other.wasm": good}), "main", "has no file 'main.wasm' or 'exec.wasm' at its root"},
 		"zip with text":        {zipped(t, map[string][]byte{"main.wasm": []byte("no")}), "main", "does not begin with the magic bytes"},
