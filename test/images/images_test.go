@@ -118,11 +118,12 @@ func TestSkeleton(t *testing.T) {
 	})
 }
 
-// TestDefaultManifest: what the built-in manifest names under our prefix, we build.
+// TestDefaultManifest: what the built-in manifest names as ours, we build, perhaps
+// under another prefix.
 func TestDefaultManifest(t *testing.T) {
 	var built []string
 	for _, image := range images {
-		built = append(built, image)
+		built = append(built, "gowhisk"+image[strings.LastIndexByte(image, '/'):])
 	}
 	for _, r := range runtimes.Default().Runtimes() {
 		if r.Image.Prefix == "gowhisk" {
@@ -165,7 +166,7 @@ const (
 func start(t testing.TB, image string, o runtimetest.Options) *runtimetest.Client {
 	t.Helper()
 	args := []string{"run", "-d", "-p", "127.0.0.1::8080", "--read-only", "--cap-drop", "ALL",
-		"--security-opt", "no-new-privileges", "--pids-limit", "256", "--memory", "512m", "--label", label, "--network", network,
+		"--security-opt", "no-new-privileges", "--pids-limit", "256", "--memory", "256m", "--label", label, "--network", network,
 		"--tmpfs", "/tmp:size=64m,uid=65532"}
 	scratch, err := docker("image", "inspect", "-f", `{{index .Config.Labels "org.gowhisk.scratch"}}`, image)
 	require.NoError(t, err)
