@@ -80,17 +80,32 @@ func StartEngine(t *testing.T, images ...string) *Engine {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// A default network of its own: without one the engine would remove the machine's.
+	bridge := filepath.Base(dir)
+	ip(t, "link", "add", bridge, "type", "bridge")
 	e := &Engine{dir: dir}
-	t.Cleanup(func() { e.cleanUp(t) }) // after the engine's own end
+	t.Cleanup(func() { // after the engine's own end
+		e.cleanUp(t)
+		ip(t, "link", "del", bridge)
+	})
 	e.Child = NewChild("Docker engine", func() *exec.Cmd {
 		return exec.Command("dockerd", "--data-root", dir+"/data", "--exec-root", dir+"/exec", "--pidfile", dir+"/pid",
-			"--host", e.host(), "--bridge", "none", "--iptables=false", "--ip-forward=false")
+			"--host", e.host(), "--bridge", bridge, "--iptables=false", "--ip-forward=false")
 	})
 	e.Start(t)
 	t.Setenv("DOCKER_HOST", e.host())
 	e.WaitReady(t)
 	docker(t, "load", "--quiet", "--input", archive)
+	t.Cleanup(func() { docker(t, "network", "rm", actionsNetwork) }) // or its interface would stay
 	return e
+}
+
+// ip changes this machine's interfaces.
+func ip(t testing.TB, args ...string) {
+	t.Helper()
+	if out, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
+		t.Errorf("ip %s (needs iproute2): %v: %s", strings.Join(args, " "), err, out)
+	}
 }
 
 func (e *Engine) host() string { return "unix://" + e.dir + "/sock" }

@@ -87,17 +87,6 @@ func (f *Factory) open(ctx context.Context) error {
 	return nil
 }
 
-// HasImage reports whether the engine has an image.
-func (f *Factory) HasImage(ctx context.Context, image string) (bool, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	_, err := f.api.ImageInspect(ctx, image)
-	if isGone(err) {
-		return false, nil
-	}
-	return err == nil, explain(err)
-}
-
 // Gateway is the address at which containers reach this host, and a server can
 // listen for them. It is the zero Addr where they reach it by another way, as
 // with an engine in a virtual machine.

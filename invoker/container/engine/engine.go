@@ -170,8 +170,12 @@ func (c *Config) imagesThere(ctx context.Context) (there []string, err error) {
 }
 
 func (c *Config) docker(ctx context.Context, there []string) (*Engine, error) {
+	var pool entity.Megabytes // containers weigh as processes do
+	if c.Docker.CPUs > 0 {
+		pool = c.PoolMemory // the CPUs are shared in proportion
+	}
 	f, err := docker.Open(ctx, docker.Config{
-		Settings: c.Docker, Dir: filepath.Join(c.Dir, "docker"), Owner: c.Owner, PoolMemory: c.PoolMemory, MaxLogs: c.MaxLogs,
+		Settings: c.Docker, Dir: filepath.Join(c.Dir, "docker"), Owner: c.Owner, PoolMemory: pool, MaxLogs: c.MaxLogs,
 		ParallelStarts: c.ParallelStarts, IsManagedImage: c.isManaged, Registry: c.Registry, Log: c.Log,
 	})
 	if err != nil {
