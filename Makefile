@@ -68,7 +68,8 @@ test-clients: bin/gowhisk ## Unmodified OpenWhisk clients
 	$(call SUITE_TEST,10m) ./test/clients
 
 test-docker: bin/gowhisk ## Containers of a Docker engine: conformance, kills, escapes, images, registries
-	scripts/provision runtimes docker-images docker-registry
+	scripts/provision runtimes docker-images docker-registry docker-bases
+	scripts/images
 	GOWHISK_TEST_CONTAINERS=docker $(call SUITE_TEST,15m) ./test/conformance ./test/chaos
 	$(call SUITE_TEST,20m) $(DOCKER:%=./%)
 

@@ -43,15 +43,24 @@ func openRelay() (*relay, error) {
 			return nil, fmt.Errorf("stand between the log streams: %w", err)
 		}
 	}
-	// Reports of a crash would end in our own pipe.
-	crash := os.NewFile(uintptr(r.streams[1].to), "stderr")
-	if err := debug.SetCrashOutput(crash, debug.CrashOptions{}); err != nil {
+	if err := reportCrashesTo(r.streams[1].to); err != nil {
 		return nil, fmt.Errorf("stand between the log streams: %w", err)
 	}
 	for i := range r.streams {
 		r.copying.Go(r.streams[i].copy)
 	}
 	return r, nil
+}
+
+// reportCrashesTo sends reports of a crash to a descriptor; they would end in our own
+// pipe. A file of its own, for the collector closes files that nobody has any more.
+func reportCrashesTo(fd int) error {
+	own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3)
+	if err != nil {
+		return err
+	}
+	crash := os.NewFile(uintptr(own), "stderr")
+	return errors.Join(debug.SetCrashOutput(crash, debug.CrashOptions{}), crash.Close())
 }
 
 func (s *relayStream) open(fd int) error {
