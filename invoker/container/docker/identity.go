@@ -77,8 +77,8 @@ func identity(path string) (string, error) {
 	return text, nil
 }
 
-// hostIdentity tells apart machines, and containers with file systems of their own,
-// that use one engine: paths mean the same to those with the same text.
+// hostIdentity tells apart machines, and containers and services with mounts of their
+// own, that use one engine: paths mean the same to those with the same text.
 func hostIdentity() (string, error) {
 	name, err := os.Hostname()
 	if err != nil {
@@ -92,7 +92,8 @@ func hostIdentity() (string, error) {
 	if !ok {
 		return "", errors.New("identify this machine: its files have no numbers")
 	}
-	return fmt.Sprintf("%s/%d/%d", name, s.Dev, s.Ino), nil
+	mounts, _ := os.Readlink("/proc/self/ns/mnt") // "" on systems that have none
+	return fmt.Sprintf("%s/%d/%d/%s", name, s.Dev, s.Ino, mounts), nil
 }
 
 // isAbandoned reports whether no server uses a state directory.
