@@ -41,8 +41,6 @@ type language struct {
 	// question is run by the candidate and prints its real path and version, each
 	// on a line.
 	question []string
-	// path is where an installation has its binary, when it answers with its root.
-	path string
 	// inspect, in place of the question, learns from the files of the installation
 	// that has the binary.
 	inspect func(executable string) (version string, err error)
@@ -62,8 +60,7 @@ var known = []language{
 	{family: "ruby", names: regexp.MustCompile(`^ruby(\d+(\.\d+)?)?$`), parts: 2, oldest: "2.7.0",
 		question: []string{"--disable-gems", "-e", `require "rbconfig"; puts RbConfig.ruby, RUBY_VERSION`}},
 	{family: "java", names: regexp.MustCompile(`^java$`), parts: 1, oldest: "11.0.0", inspect: inspectJava},
-	{family: "go", names: regexp.MustCompile(`^go(1\.\d+)?$`), parts: 2, oldest: "1.21.0",
-		question: []string{"env", "GOROOT", "GOVERSION"}, path: "bin/go"},
+	{family: "go", names: regexp.MustCompile(`^go(1\.\d+)?$`), parts: 2, oldest: "1.21.0", inspect: inspectGo},
 }
 
 // Detect finds the interpreters on PATH, by asking each candidate for its own
@@ -191,14 +188,13 @@ func (l language) ask(ctx context.Context, path string) (*Interpreter, error) {
 	if !ok {
 		return nil, errors.New("the answer has no two lines")
 	}
-	if executable, err = filepath.EvalSymlinks(filepath.Join(executable, l.path)); err != nil {
+	if executable, err = filepath.EvalSymlinks(executable); err != nil {
 		return nil, err
 	}
 	return l.interpreter(executable, version)
 }
 
 func (l language) interpreter(executable, version string) (*Interpreter, error) {
-	version = strings.TrimPrefix(version, "go")
 	numbers := strings.SplitN(version, ".", 3)
 	if len(numbers) < 3 || !filepath.IsAbs(executable) {
 		return nil, fmt.Errorf("the version %q or the path %q makes no sense", version, executable)

@@ -53,9 +53,10 @@ func TestDetect(t *testing.T) {
 	fake(t, filepath.Join(dir, "bin", "php-config"), "/nowhere\\n8.3.0\\n")
 	fake(t, filepath.Join(dir, "versions", "3.1.2", "bin", "ruby"), "must not be asked")
 	fake(t, filepath.Join(dir, "shims", "ruby"), "must not be asked")
-	toolchain := fake(t, filepath.Join(dir, "sdk", "bin", "go"), "")
-	fake(t, filepath.Join(dir, "bin", "go"), filepath.Dir(filepath.Dir(toolchain))+`\ngo1.26.8\n`)
-	fake(t, filepath.Join(dir, "other", "go1.27"), dir+`\ngo1.27rc1\n`)
+	toolchain := fake(t, filepath.Join(dir, "sdk", "bin", "go"), "must not be asked")
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "sdk", "VERSION"), []byte("go1.26.8\ntime 2026-08-28T16:20:06Z\n"), 0o600))
+	require.NoError(t, os.Symlink(toolchain, filepath.Join(dir, "bin", "go")))
+	fake(t, filepath.Join(dir, "other", "go1.27"), "must not be asked") // of no installation
 	java := fakeJava(t, filepath.Join(dir, "jdk-17"), "17.0.15")
 	fake(t, filepath.Join(dir, "jdk-17", "bin", "javac"), "must not be asked")
 	fakeJava(t, filepath.Join(dir, "jre-21"), "21")

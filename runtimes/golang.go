@@ -27,6 +27,21 @@ var goPackages = []string{
 	"runtime/debug", "slices", "sort", "strconv", "strings", "sync", "time", "unicode/utf8",
 }
 
+// inspectGo reads the version of the toolchain whose command executable is. The command
+// itself would write to the user's configuration directory.
+func inspectGo(executable string) (string, error) {
+	text, err := os.ReadFile(filepath.Join(filepath.Dir(filepath.Dir(executable)), "VERSION"))
+	if err != nil {
+		return "", err
+	}
+	line, _, _ := strings.Cut(string(text), "\n")
+	version := strings.TrimPrefix(strings.TrimSpace(line), "go")
+	if strings.Count(version, ".") == 1 { // the first release of a version, once
+		version += ".0"
+	}
+	return version, nil
+}
+
 // GoBuild returns the command that compiles the package pkg below dir to
 // program. The toolchain is command, or go on PATH. home is a directory that it
 // may write to; cache has compiled packages and need not be writable. PATH and
