@@ -111,6 +111,9 @@ func measureCalls(ctx context.Context, p plan, scratch string, results *report) 
 	if err := measureWeb(ctx, p, s, results); err != nil {
 		return fmt.Errorf("web actions: %w", err)
 	}
+	if err := measureManyRuntimes(ctx, p, scratch, results); err != nil {
+		return fmt.Errorf("many runtimes: %w", err)
+	}
 	if err := measureManyActions(ctx, p, s, "", results); err != nil {
 		return fmt.Errorf("many actions: %w", err)
 	}

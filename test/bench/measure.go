@@ -207,3 +207,37 @@ func measureManyActions(ctx context.Context, p plan, s *server, prefix string, r
 	results.atLeast(prefix+fmt.Sprintf("throughput of %d actions, relative to one", p.actions), median(ofMany)/median(ofOne), "", 0.8)
 	return nil
 }
+
+// measureManyRuntimes is measureManyActions without a platform: what the machine makes
+// of many processes that take turns.
+func measureManyRuntimes(ctx context.Context, p plan, scratch string, results *report) (err error) {
+	const workers = 8
+	python := languages[1]
+	runtimes := make([]*direct, p.actions)
+	for i := range runtimes {
+		if runtimes[i], err = startDirect(ctx, p.gowhisk, "python:default", python.action.Exec.Code, filepath.Join(scratch, fmt.Sprintf("direct-%d", i))); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, runtimes[i].stop()) }()
+	}
+	turn := make([]int, workers)
+	many := func(ctx context.Context, worker int) error {
+		turn[worker]++ // a runtime takes one call at a time: each worker has its own
+		return runtimes[worker+workers*(turn[worker]%(p.actions/workers))].run(ctx)
+	}
+	few := func(ctx context.Context, worker int) error { return runtimes[worker].run(ctx) }
+	var ofFew, ofMany []float64
+	for range p.rounds {
+		several, err := closedLoop(ctx, workers, p.requests, few)
+		if err != nil {
+			return err
+		}
+		all, err := closedLoop(ctx, workers, p.requests, many)
+		if err != nil {
+			return err
+		}
+		ofFew, ofMany = append(ofFew, several.throughput()), append(ofMany, all.throughput())
+	}
+	results.add(fmt.Sprintf("direct /run, throughput of %d runtimes, relative to %d", p.actions, workers), median(ofMany)/median(ofFew), "")
+	return nil
+}
