@@ -186,7 +186,7 @@ func stemCells(ctx context.Context, address string) (n int, err error) {
 	return 0, nil
 }
 
-// freeAddress is one that a server can listen on, for now.
+// freeAddress is one that nobody listens on at present.
 func freeAddress() (string, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -105,7 +105,7 @@ func Open(ctx context.Context, c Config) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	modules, err := wasm.Open(wasm.Config{Dir: filepath.Join(c.Dir, "wasm"), Log: c.Log.Named("wasm")})
+	modules, err := wasm.Open(wasm.Config{Dir: filepath.Join(c.Dir, "wasm"), MaxLogs: c.MaxLogs, Log: c.Log.Named("wasm")})
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("preparing WebAssembly actions: %w", err), e.Close())
 	}
@@ -197,7 +197,8 @@ func (c *Config) processes(ctx context.Context) (*Engine, error) {
 		return nil, fmt.Errorf("looking for language interpreters: %w", err)
 	}
 	f, err := process.Open(ctx, process.Config{
-		Dir: filepath.Join(c.Dir, "containers"), Interpreters: found, ParallelStarts: c.ParallelStarts, FirstUID: c.FirstUID, UIDs: c.UIDs, Log: c.Log,
+		Dir: filepath.Join(c.Dir, "containers"), Interpreters: found, MaxLogs: c.MaxLogs, ParallelStarts: c.ParallelStarts,
+		FirstUID: c.FirstUID, UIDs: c.UIDs, Log: c.Log,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("preparing action containers: %w", err)
